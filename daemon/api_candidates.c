@@ -39,10 +39,28 @@ static bool asks_for(const struct api_call *call, const char *name) {
     return api_query(call, name) != NULL;
 }
 
+/* What these texts ask of a search's candidates. */
+static int parse_query(struct api_call *call, const char *search, const struct query_texts *texts,
+                       bool wants_objectives, struct err *err, struct candidate_query *ret) {
+    cJSON *keys = NULL, *objectives = NULL, *strategies = NULL;
+    int r = store_query_metrics(call->sql, search, err, &keys, &objectives);
+    if (r == 0 && texts->where != NULL)
+        r = store_query_strategies(call->sql, search, err, &strategies);
+    const struct query_metrics metrics = {keys, objectives, strategies, resolve, call->sql};
+    if (r == 0)
+        r = candidate_query_parse(&metrics, texts, err, ret);
+    if (r == 0 && wants_objectives && ret->goals.n_objectives == 0)
+        r = candidate_query_own_objectives(&metrics, err, ret);
+    cJSON_Delete(keys);
+    cJSON_Delete(objectives);
+    cJSON_Delete(strategies);
+    return r;
+}
+
 /* The search, and what the parameters ask of its candidates. */
 static int read_query(struct api_call *call, bool wants_objectives, struct err *err,
                       struct asked *ret) {
-    cJSON *search = NULL, *keys = NULL, *objectives = NULL, *strategies = NULL;
+    cJSON *search = NULL;
     const struct query_texts texts = {api_query(call, "where"), api_query(call, "objectives"),
                                       api_query(call, "sort")};
     int r = store_search_get(call->sql, call->id, err, &search);
@@ -54,18 +72,7 @@ static int read_query(struct api_call *call, bool wants_objectives, struct err *
     ret->query = (struct candidate_query){.sort = QUERY_SORT_NONE};
     if (texts.where == NULL && texts.objectives == NULL && texts.sort == NULL)
         return 0;
-    r = store_query_metrics(call->sql, ret->search, err, &keys, &objectives);
-    if (r == 0 && texts.where != NULL)
-        r = store_query_strategies(call->sql, ret->search, err, &strategies);
-    const struct query_metrics metrics = {keys, objectives, strategies, resolve, call->sql};
-    if (r == 0)
-        r = candidate_query_parse(&metrics, &texts, err, &ret->query);
-    if (r == 0 && wants_objectives && ret->query.goals.n_objectives == 0)
-        r = candidate_query_own_objectives(&metrics, err, &ret->query);
-    cJSON_Delete(keys);
-    cJSON_Delete(objectives);
-    cJSON_Delete(strategies);
-    return r;
+    return parse_query(call, ret->search, &texts, wants_objectives, err, &ret->query);
 }
 
 /* ESP_EPARSE: the parameter strategy is there, and none of the search's. */
@@ -160,8 +167,35 @@ static int get_by(struct api_call *call, struct err *err,
                      : own(call->sql, asked.search, err, &call->answer);
 }
 
+/* Before the job tells a front: what is best so far of all that the search's own strategy, and not
+ * its baseline, has asked for; none of a
+ * single objective, or where it is too much to work out. */
+static int add_front_so_far(struct api_call *call, struct err *err) {
+    char where[QUERY_STRATEGY_MAX + 16];
+    struct candidate_query query = {.sort = QUERY_SORT_NONE};
+    const struct query_texts texts = {.where = where};
+    cJSON *search = NULL, *front = NULL;
+    int r = store_search_get(call->sql, call->id, err, &search);
+    if (r != 0)
+        return r;
+    snprintf(where, sizeof(where), "strategy=%s",
+             cJSON_GetStringValue(cJSON_GetObjectItem(search, "strategy")));
+    r = parse_query(call, id_of(search), &texts, true, err, &query);
+    if (r == 0)
+        r = store_front_of(call->sql, id_of(search), &query, err, &front);
+    if (r == 0)
+        cJSON_ReplaceItemInObjectCaseSensitive(
+            call->answer, "items", cJSON_DetachItemFromObjectCaseSensitive(front, "items"));
+    cJSON_Delete(front);
+    cJSON_Delete(search);
+    return r == ESP_ELIMIT || r == ESP_EPARSE ? 0 : r; /* too many; a single objective */
+}
+
 static int get_front(struct api_call *call, struct err *err) {
-    return get_by(call, err, store_front, store_front_of);
+    bool asked_for = asks_for(call, "objectives") || asks_for(call, "where");
+    int r = get_by(call, err, store_front, store_front_of);
+    bool told = !cJSON_IsNull(cJSON_GetObjectItem(call->answer, "stage"));
+    return r == 0 && !asked_for && !told ? add_front_so_far(call, err) : r;
 }
 
 static int get_hypervolume(struct api_call *call, struct err *err) {

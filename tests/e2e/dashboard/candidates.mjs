@@ -126,6 +126,19 @@ test('the front of another search is laid over this one, as it grows where that 
   await shot('search-compared');
 });
 
+test('while a search runs its page has the best so far as its front, drawn and as a table', async () => {
+  const { search: made } = await slowSearch('best so far'), table = card('The front as a table');
+  await open(`searches/${made.id}`);
+  await table.getByText('the best so far', { exact: true }).waitFor();
+  await stack.waitFor('two of the front', async () => (await table.locator('tbody tr').count()) > 1);
+  const accent = await shade('accent'), inked = () => page.locator('.scatter canvas.base').evaluate((c, shade) => { const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height); let n = 0; for (let i = 0; i < data.length; i += 4) n += Number(data[i + 3] > 200 && shade.every((v, k) => Math.abs(v - data[i + k]) < 6)); return n; }, accent);
+  await stack.waitFor('its line', async () => (await inked()) > 40);
+  await stack.post(`/searches/${made.id}/cancel`, {});
+  await stack.waitFor('its end', async () => (await stack.get(`/searches/${made.id}`)).state === 'canceled', 30);
+  assert.equal((await stack.get(`/searches/${made.id}/front`)).stage, null);
+  assert.ok((await fetch(`${stack.url}/api/v1/searches/${made.id}`, { method: 'DELETE' })).ok);
+});
+
 test('every candidate is exported, as the command line client does it', async () => {
   await open(`searches/${search}`);
   const download = async (name) => {

@@ -157,6 +157,32 @@ def check_asked(search, key):
     check(" of " in done.stderr and " of " not in done.stdout, "how many there are is a remark", done.stderr)
 
 
+@test("a search that has told no front yet has the best so far of its own strategy, without its baseline's", 120)
+def so_far():
+    client = bed.client()
+    made = client.post("/searches", {**bed.search_body("so-far"), "objectives": [TOP1, MACS], "accuracy": "evaluated", "evaluations": 4000, "population": 12, "baseline": "random", "measure_front": 0}, 202)
+    search, job = made["search"]["id"], made["job"]["id"]
+    wait_for("some generations", lambda: client.get(f"/searches/{search}")["evaluations_done"] >= 36, 60)
+    client.post(f"/searches/{search}/pause", {})
+    wait_for("its pause", lambda: client.get(f"/jobs/{job}")["state"] == "paused", 30)
+    front, columns = client.get(f"/searches/{search}/front"), client.get(f"/searches/{search}/candidates?page_size=20000")["columns"]
+    equal([front[key] for key in ("stage", "version", "hypervolume", "reference_point")], [None] * 4, "no front is told yet")
+    rows = [(columns["arch_id"][i], -columns["metrics"]["top1"]["value"][i], columns["metrics"]["macs"]["value"][i], columns["strategy"][i]) for i in range(len(columns["id"]))]
+    own = [row for row in rows if row[3] == "nsga2"]
+    best = lambda among: {a for a, x, y, _ in among if not any(u <= x and v <= y and (u, v) != (x, y) for _, u, v, _ in among)}
+    check(len(own) < len(rows) and len(best(own)) > 1, "both strategies have asked for some", rows)
+    equal({item["arch_id"] for item in front["items"]}, best(own), "the best so far")
+    check(all(item["metrics"]["top1"]["source"] == "evaluated" for item in front["items"]), "with their values", front["items"])
+    client.post(f"/searches/{search}/cancel", {})
+    wait_for("its end", lambda: client.get(f"/searches/{search}")["state"] == "canceled", 30)
+    equal({item["arch_id"] for item in client.get(f"/searches/{search}/front")["items"]}, best(own), "of one that was stopped, too")
+    one = client.post("/searches", {**bed.search_body("one"), "objectives": [TOP1], "accuracy": "evaluated", "evaluations": 400, "baseline": None, "measure_front": 0}, 202)["search"]["id"]
+    equal(client.get(f"/searches/{one}/front")["items"], [], "of a single objective none is worked out")
+    client.post(f"/searches/{one}/cancel", {})
+    wait_for("its end", lambda: client.get(f"/searches/{one}")["state"] == "canceled", 30)
+    remove(search, one)
+
+
 @test("a search runs to its front: predicted, evaluated and measured values, events and cursors", 120)
 def sound():
     client, stack = bed.client(), bed.daemon()

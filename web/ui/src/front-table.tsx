@@ -31,7 +31,8 @@ export function Interval({ name, metric, before, most, brief }: { name: string; 
 
 /** Where the front's values come from. */
 function whence(front: Front | undefined | null): string {
-  if (front?.stage !== 'final') return 'predicted so far';
+  if (!front?.stage) return 'the best so far';
+  if (front.stage !== 'final') return 'predicted so far';
   if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
   if (front.refused) return 'a board refused every network that it was asked to measure: what it would have measured is predicted';
