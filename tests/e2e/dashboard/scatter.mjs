@@ -318,10 +318,25 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
     const count = (list, whole, from, to) => list.filter((n) => n >= from * whole && n < to * whole).length;
     return { dashed: [count(rows, across, 0.35, 0.75), count(columns, up, 0.35, 0.75)], whole: [count(rows, across, 0.9, 2), count(columns, up, 0.9, 2)] };
   }, await shade('limit'));
+  /** What the chart says of limits, each as [text, its left end, its right end, the chart's width]. */
+  const words = () => page.evaluate(async () => {
+    const { prototype } = CanvasRenderingContext2D, own = prototype.fillText, seen = [];
+    prototype.fillText = function (text, x, ...rest) {
+      const width = this.measureText(text).width, left = x - ({ center: 0.5, right: 1 }[this.textAlign] ?? 0) * width;
+      if (/^limit /.test(text)) seen.push([text, left, left + width, this.canvas.clientWidth]);
+      return own.call(this, text, x, ...rest);
+    };
+    document.querySelector('.scatter').parentElement.querySelector('input[type=checkbox]').click(); // drawn anew
+    for (let i = 0; i < 20 && !seen.length; i++) await new Promise(requestAnimationFrame);
+    prototype.fillText = own;
+    return seen;
+  });
   for (const [x, y, expected] of [['macs', 'params', [1, 1]], ['params', 'macs', [1, 1]], ['top1', 'params', [1, 0]], ['macs', 'top1', [0, 1]]]) {
     await open(`searches/${made.id}?x=${x}&y=${y}`);
     await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
     await stack.waitFor(`dashed lines of ${y} over ${x}`, async () => String((await lines('base')).dashed) === String(expected), 10).catch(async (error) => assert.fail(`${error.message.split('\n')[0]}: ${JSON.stringify(await lines('base'))}`));
+    const said = await words();
+    assert.ok(said.length >= expected[0] + expected[1] && said.every(([, left, right, width]) => left >= 66 && right <= width - 16), `whole words within the axes: ${JSON.stringify(said)}`);
     assert.deepEqual(await lines('over'), { dashed: [0, 0], whole: [0, 0] });
   }
   const said = await page.locator('.scatter canvas.over').getAttribute('aria-label');

@@ -237,6 +237,7 @@ function drawLimits(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props: Pr
 /** What they say, over the points, on the side that keeps them and inside of the chart. */
 function drawLimitWords(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props: Props, colors: Colors) {
   ctx.save();
+  ctx.textAlign = 'left';
   ctx.fillStyle = colors.limit;
   ctx.strokeStyle = colors.card;
   ctx.lineWidth = 4;
