@@ -454,6 +454,7 @@ struct end_call {
     struct store_call call;
     struct run *run;
     char job[ID_MAX], reason[64];
+    char *progress; /* what it said last of it; NULL: nothing */
     enum job_event event;
 };
 
@@ -463,7 +464,10 @@ static int write_end(struct store_tx *tx, struct store_call *call, struct err *e
     int r = store_job_load(store_tx_sql(tx), end->job, err, &row);
     if (r != 0 || job_terminal(row.status.state) || row.status.state == JOB_QUEUED)
         return r;
-    r = store_job_apply(tx, end->job, end->event, end->reason, err);
+    if (end->progress != NULL)
+        r = store_job_keep_progress(tx, end->job, end->progress, err);
+    if (r == 0)
+        r = store_job_apply(tx, end->job, end->event, end->reason, err);
     if (r == 0)
         r = store_job_load(store_tx_sql(tx), end->job, err, &row);
     if (r == 0 && job_terminal(row.status.state))
@@ -487,6 +491,7 @@ static void end_done(struct store_call *call, int code, const struct err *err) {
     bool wait = crashed || run->unstored || run->put_off || code != 0 || run->process == NULL;
     if (code != 0)
         log_error("job %s: its end was not stored: %s", run->id, err->message);
+    free(end->progress);
     free(end); /* err is inside */
     if (code != 0 && code != ESP_ENOTFOUND && !run->stopping) {
         run->finishing = false; /* the next tick tries again: no other job runs before */
@@ -530,6 +535,7 @@ static void finish_run(struct run *run) {
     end->run = run;
     memcpy(end->job, run->id, sizeof(end->job));
     describe_end(run, end);
+    end->progress = run->progress != NULL ? json_print(run->progress) : NULL;
     run->finishing = true;
     log_info("job %s (%s): %s", run->id, run->kind, end->reason);
     store_write(run->daemon->store, &end->call);

@@ -23,7 +23,9 @@
     "  'started_at', " SQL_TIME("a.started_us") ", "                                               \
     "  'ended_at', " SQL_TIME("a.ended_us") ", "                                                   \
     "  'reason', a.reason)) FROM job_attempts a WHERE a.job = jobs.id) AS \"attempts@json\", "     \
-    "CASE kind WHEN 'table' THEN " STORE_TABLE_PROGRESS " END AS \"progress@json\", "                    \
+    "CASE WHEN kind <> 'table' THEN CASE WHEN state NOT IN ('done', 'failed', 'canceled') THEN "   \
+    "  progress END WHEN EXISTS (SELECT 1 FROM tables t WHERE t.id = jobs.subject) THEN "          \
+    STORE_TABLE_PROGRESS " END AS \"progress@json\", "                                             \
     "created_us AS \"created_at@time\", "                                                          \
     "started_us AS \"started_at@time\", "                                                          \
     "ended_us AS \"ended_at@time\""
@@ -238,7 +240,8 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
         r = begin_attempt(tx, &row, err);
     if (r == 0 && event == JOB_RETRY)
         r = sql_run(store_tx_sql(tx), err, NULL,
-                    "UPDATE jobs SET error = NULL, result = NULL WHERE id = ?1", "t", id);
+                    "UPDATE jobs SET error = NULL, result = NULL, progress = NULL WHERE id = ?1",
+                    "t", id);
     if (r == 0 && reason != NULL)
         r = end_attempt(tx, &row, reason, err);
     if (r == 0 && event == JOB_CRASH && row.status.state == JOB_FAILED)
@@ -309,6 +312,14 @@ int store_job_fail(struct store_tx *tx, const char *id, const struct err *why, s
                     id, text);
     free(text);
     return r != 0 ? r : store_job_apply(tx, id, JOB_FAIL, "failed", err);
+}
+
+int store_job_keep_progress(struct store_tx *tx, const char *id, const char *progress,
+                            struct err *err) {
+    return sql_run(store_tx_sql(tx), err, NULL,
+                   "UPDATE jobs SET progress = json_remove(?2, '$.eta_s', '$.images_per_s') WHERE "
+                   "id = ?1",
+                   "tt", id, progress);
 }
 
 int store_job_set_acked(struct store_tx *tx, const char *id, int64_t seq, struct err *err) {

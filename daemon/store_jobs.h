@@ -53,6 +53,10 @@ int store_job_resume(struct store_tx *tx, const struct job_row *row, struct err 
 /* Ends it with a result (NULL: none) or an error. */
 int store_job_finish(struct store_tx *tx, const char *id, const cJSON *result, struct err *err);
 int store_job_fail(struct store_tx *tx, const char *id, const struct err *why, struct err *err);
+/* What it said last of its progress (JSON text), for those who ask while it has no process; its
+ * pace is left out. */
+int store_job_keep_progress(struct store_tx *tx, const char *id, const char *progress,
+                            struct err *err);
 int store_job_set_acked(struct store_tx *tx, const char *id, int64_t seq, struct err *err);
 
 /* Starts the next job that a process runs: highest priority, oldest first. *ret_start: {"job_id",

@@ -243,6 +243,7 @@ static int announce_metric(struct store_tx *tx, const char *supernet, const cJSO
                            struct err *err) {
     cJSON *doc = cJSON_Duplicate(data, true);
     cJSON_AddStringToObject(doc, "supernet", supernet);
+    cJSON_DeleteItemFromObjectCaseSensitive(doc, "images"); /* the supernet has them */
     int r = store_tx_event(tx, err, "metric", doc);
     cJSON_Delete(doc);
     return r;
@@ -253,13 +254,15 @@ int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *dat
                      struct err *err) {
     struct sql *sql = store_tx_sql(tx);
     const char *series;
-    int64_t step;
+    int64_t step, images = 0;
     double epoch, value = real_or_nan(data, "value");
     int r = json_string(data, "", "series", 1, 64, err, &series);
     if (r == 0)
         r = json_int(data, "", "step", 0, INT64_C(1) << 53, err, &step);
     if (r == 0)
         r = json_real(data, "", "epoch", 0, 1e9, err, &epoch);
+    if (r == 0)
+        r = json_int_opt(data, "", "images", 0, INT64_C(1) << 53, err, &images);
     if (r == 0)
         r = sql_run(
             sql, err, NULL,
@@ -269,9 +272,9 @@ int store_metric_add(struct store_tx *tx, const char *supernet, const cJSON *dat
             "ttirr", supernet, series, step, epoch, value);
     if (r == 0)
         r = sql_run(sql, err, NULL,
-                    "UPDATE supernets SET step = max(step, ?2), epoch = max(epoch, ?3) WHERE id = "
-                    "?1",
-                    "tir", supernet, step, epoch);
+                    "UPDATE supernets SET step = max(step, ?2), epoch = max(epoch, ?3), images = "
+                    "max(images, ?4) WHERE id = ?1",
+                    "tiri", supernet, step, epoch, images);
     if (r == 0 && (strcmp(series, "top1/largest") == 0 || strcmp(series, "top1/smallest") == 0))
         r = sql_run(
             sql, err, NULL,

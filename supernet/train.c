@@ -100,6 +100,7 @@ static int save(struct trainer *trainer, bool best, struct err *err) {
                                 .metrics = trainer->latest,
                                 .has_accuracy = trainer->has_accuracy};
     event.metrics.phase = phase_of(trainer)->name;
+    event.metrics.epoch = train_epoch(&trainer->plan, trainer->state.step);
     if (trainer->options.comm->rank != 0)
         return noted_elsewhere(trainer);
     tell(trainer,
@@ -268,6 +269,7 @@ static void fill_metrics(const struct trainer *trainer, struct train_metrics *me
     double n = state->summed > 0 ? (double)state->summed : 1;
     metrics->step = state->step;
     metrics->epoch = train_epoch(&trainer->plan, state->step);
+    metrics->images = images_seen(trainer);
     metrics->phase = phase_of(trainer)->name;
     metrics->phase_step = trainer->plan.phases[state->phase > 0 ? state->phase : 0].first;
     metrics->phase_epoch = train_epoch(&trainer->plan, metrics->phase_step);

@@ -19,7 +19,8 @@ struct train_accuracy {
 
 struct train_metrics {
     uint64_t step;
-    double epoch; /* passed so far, over all rounds */
+    double epoch;    /* passed so far, over all rounds */
+    uint64_t images; /* trained on until then, in all rounds */
     /* Means of the steps since the last metrics; 0 while there are none. */
     uint64_t averaged; /* how many */
     double loss; /* on labels: of the largest subnet, of the one trained alone, of all sampled ones
@@ -48,14 +49,14 @@ enum train_event_kind {
                     * the   last validation): every second or so */
     TRAIN_METRICS, /* metrics, means since the last of them: at a validation */
     TRAIN_SAVING,  /* a checkpoint is about to be written: what was told before must last */
-    TRAIN_CHECKPOINT,        /* step, path, summary, metrics of the latest validation */
+    TRAIN_CHECKPOINT,        /* step, path, summary, its epoch, metrics of the latest validation */
     TRAIN_CHECKPOINT_FAILED, /* step, code, reason: goes on; earlier checkpoints are whole */
     TRAIN_RECOVERED          /* step (that failed), back_to_step, reason */
 };
 struct train_event {
     enum train_event_kind kind;
     uint64_t step, steps; /* done; in all */
-    uint64_t images;      /* trained on, in all rounds */
+    uint64_t images;      /* as in metrics */
     /* metrics.phase is set, but of TRAIN_MEASURING and TRAIN_RECOVERED; its first step and epoch
      * are in TRAIN_PROGRESS, TRAIN_POINT and TRAIN_METRICS. */
     uint64_t back_to_step;

@@ -21,6 +21,7 @@ static void send_metric(struct channel *channel, const struct train_metrics *met
     cJSON_AddStringToObject(data, "series", series);
     cJSON_AddNumberToObject(data, "step", (double)metrics->step);
     cJSON_AddNumberToObject(data, "epoch", metrics->epoch);
+    cJSON_AddNumberToObject(data, "images", (double)metrics->images);
     cJSON_AddNumberToObject(data, "value", value);
     channel_event_soon(channel, "metric", data);
 }

@@ -153,6 +153,44 @@ def detach():
     equal(back.ended(), 6, "exit code of the job that was come back to, and cancelled")
 
 
+@test("a paused training keeps the progress it had reached; steps, epochs and images of a supernet are of one moment", 90)
+def progress_kept():
+    client = bed.client()
+    bed.supernet()
+    job = client.post("/supernets", {"name": "midway", "space": "tiny", "dataset": "bars", "train": {**bed.TRAIN, "epochs": 400}}, 202)["job"]["id"]
+
+    def facts():
+        doc = client.get("/supernets/midway")
+        return doc["step"], doc["epoch"], doc["images"]
+
+    def moves_from(step):
+        wait_for("progress", lambda: facts()[0] > step and (client.get(f"/jobs/{job}")["progress"] or {}).get("done", 0) > step, 40)
+    moves_from(0)
+    moves_from(facts()[0])
+    step, epoch, images = facts()
+    equal(images, step * bed.TRAIN["batch"], "images, while it trains")
+    told = client.get(f"/jobs/{job}")["progress"]
+    check("eta_s" in told and "images_per_s" in told, "its pace, while it trains", told)
+    client.post("/supernets/midway/pause", {})
+    wait_for("the end of its process", lambda: client.get(f"/jobs/{job}")["attempts"][-1]["ended_at"], 30)
+    kept = client.get(f"/jobs/{job}")
+    equal((kept["state"], kept["progress"]["total"]), ("paused", told["total"]), "the paused job")
+    check(kept["progress"]["done"] >= told["done"] and kept["progress"]["fraction"] >= told["fraction"], "what it had reached", kept["progress"], told)
+    check("eta_s" not in kept["progress"] and "images_per_s" not in kept["progress"], "no pace", kept["progress"])
+    row = next(line for line in bed.daemon().cli("job", "ls", "--state", "paused").splitlines() if job in line)
+    check(" %" in row, "the list", row)
+    per_epoch = step / epoch
+    step, epoch, images = facts()
+    equal((images, round(step / epoch)), (step * bed.TRAIN["batch"], round(per_epoch)), "the paused supernet")
+    client.post("/supernets/midway/resume", {})
+    moves_from(step)
+    equal(facts()[2] % bed.TRAIN["batch"], 0, "images, after it goes on")
+    client.post(f"/jobs/{job}/cancel", {})
+    ended = bed.daemon().wait_job(job, state="canceled")
+    equal(ended["progress"], None, "once it is over")
+    bed.daemon().cli("supernet", "rm", "midway")
+
+
 # --- watching ---
 
 def plain(text):

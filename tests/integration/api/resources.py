@@ -470,6 +470,7 @@ def removed_table():
                 client.expect(204, "DELETE", path)
             problem(client.request("GET", path), 404)
             problem(client.request("DELETE", path), 404)
+            equal(bed.daemon().job(job)["progress"], None, "progress of a job whose table is gone")
             check(client.request("POST", f"/jobs/{job}/retry", {}).status in (409, 410), "a retry of its job")
     finally:
         client.expect(200, "PATCH", board, {"state": "active"})

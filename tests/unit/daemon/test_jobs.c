@@ -229,6 +229,37 @@ static void test_a_job_that_is_held_does_not_start_until_it_is_released(void **s
     expect_held(f, "done", false); /* it was faster */
 }
 
+static int do_keep_progress(struct store_tx *tx, struct fixture *f, void *argument,
+                            struct err *err) {
+    return store_job_keep_progress(tx, f->id, argument, err);
+}
+
+/* NULL: it tells none. */
+static void expect_progress(struct fixture *f, const char *text) {
+    cJSON *job = job_of(f);
+    char *progress = json_print(cJSON_GetObjectItem(job, "progress"));
+    assert_string_equal(progress, text != NULL ? text : "null");
+    free(progress);
+    cJSON_Delete(job);
+}
+
+static void test_what_a_job_had_reached_is_told_until_it_is_over(void **state) {
+    struct fixture *f = *state;
+    assert_int_equal(in_tx(f, do_dataset, NULL), 0);
+    expect_progress(f, NULL);
+    start_job(f);
+    char told[] = "{\"phase\":\"train\",\"fraction\":0.25,\"eta_s\":9,\"images_per_s\":8}";
+    assert_int_equal(in_tx(f, do_keep_progress, told), 0);
+    assert_int_equal(step(f, JOB_STOP, "paused"), 0);
+    expect_progress(f, "{\"phase\":\"train\",\"fraction\":0.25}");
+    start_job(f);
+    expect_progress(f, "{\"phase\":\"train\",\"fraction\":0.25}");
+    assert_int_equal(step(f, JOB_FAIL, "failed"), 0);
+    expect_progress(f, NULL);
+    assert_int_equal(step(f, JOB_RETRY, NULL), 0);
+    expect_progress(f, NULL);
+}
+
 static void test_a_started_daemon_queues_again_what_ran(void **state) {
     struct fixture *f = *state;
     assert_int_equal(in_tx(f, do_dataset, NULL), 0);
@@ -678,6 +709,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_a_predictor_below_the_line_is_noted),
         TEST(test_the_life_of_a_job),
+        TEST(test_what_a_job_had_reached_is_told_until_it_is_over),
         TEST(test_a_started_daemon_queues_again_what_ran),
         TEST(test_a_job_that_is_held_does_not_start_until_it_is_released),
         TEST(test_three_crashes_fail_it),
