@@ -218,5 +218,5 @@ const char *cli_exact(double value, char text[CLI_EXACT]);
 enum { CLI_LATENCY = 32 };
 /* Four significant digits, without the unit's name. */
 const char *cli_latency(double us, const struct cli_unit *unit, char text[CLI_LATENCY]);
-/* "title: value" lines of one resource. */
+/* "title: value" lines of one resource; what has no value is left out. */
 void cli_fields(const cJSON *doc, const struct column *columns, int n_columns);

@@ -156,6 +156,7 @@ static int ls_run(struct cli *cli, int argc, char **argv) {
 
 static void print_model(struct cli *cli, const cJSON *doc) {
     cli_fields(doc, models.fields, models.n_fields);
+    resource_print_failure(cli, doc);
     if (cli_item(doc, "summary.files"))
         cli_table(cli, cli_item(doc, "summary.files"), files, COUNT(files));
 }

@@ -246,13 +246,25 @@ void cli_table(struct cli *cli, const cJSON *items, const struct column *columns
         print_tabs(items, columns, n_columns, !cli->no_headers);
 }
 
+static bool has_value(const cJSON *doc, const struct column *column) {
+    const cJSON *value = cli_item(doc, column->path);
+    if (cJSON_IsString(value))
+        return value->valuestring[0];
+    if (cJSON_IsArray(value) && column->kind == CELL_WORDS)
+        return cJSON_GetArraySize(value) > 0;
+    return cJSON_IsNumber(value) || cJSON_IsBool(value) || cJSON_IsArray(value);
+}
+
 void cli_fields(const cJSON *doc, const struct column *columns, int n_columns) {
     char text[1024];
     int width = 0;
 
     for (int i = 0; i < n_columns; i++)
-        width = width > (int)strlen(columns[i].title) ? width : (int)strlen(columns[i].title);
+        if (has_value(doc, &columns[i]) && (int)strlen(columns[i].title) > width)
+            width = (int)strlen(columns[i].title);
     for (int i = 0; i < n_columns; i++) {
+        if (!has_value(doc, &columns[i]))
+            continue;
         cli_cell(doc, &columns[i], text, sizeof(text));
         printf("%-*s  %s\n", width, columns[i].title, text);
     }

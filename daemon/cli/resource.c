@@ -46,6 +46,18 @@ int resource_get(struct cli *cli, const struct resource_word *word, int argc, ch
                : -1;
 }
 
+void resource_print_failure(struct cli *cli, const cJSON *doc) {
+    struct err err = {0};
+    cJSON *job = NULL;
+
+    if (strcmp(cli_text(doc, "state"), "failed") != 0 || !cli_text(doc, "job")[0])
+        return;
+    (void)cli_get(cli, &err, &job, "/jobs/%s", cli_encode(cli_text(doc, "job")));
+    if (cli_text(job, "error.message")[0])
+        printf("failed: %s\n", cli_shown(cli_text(job, "error.message")));
+    cJSON_Delete(job);
+}
+
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv) {
     char before[128];
     cJSON *doc = NULL;
@@ -54,8 +66,10 @@ int resource_show(struct cli *cli, const struct resource *resource, int argc, ch
 
     if (code >= 0)
         return code;
-    if (!cli_print_plain(cli, doc))
+    if (!cli_print_plain(cli, doc)) {
         cli_fields(doc, resource->fields, resource->n_fields);
+        resource_print_failure(cli, doc);
+    }
     cJSON_Delete(doc);
     return CLI_OK;
 }

@@ -80,6 +80,7 @@ static int strategies_run(struct cli *cli, int argc, char **argv) {
 static void print_search(struct cli *cli, const cJSON *doc) {
     const cJSON *note;
     cli_fields(doc, searches.fields, searches.n_fields);
+    resource_print_failure(cli, doc);
     if (cli_text(doc, "result.ending")[0])
         printf("ended early: %s\n", cli_shown(cli_text(doc, "result.ending")));
     cJSON_ArrayForEach(note, cli_item(doc, "notes"))

@@ -1,6 +1,6 @@
 """What the client prints for people, of answers that are played."""
 from suite import check, equal, test
-from trouble import Played
+from trouble import Played, by_path
 
 
 def front_played(items=1, **search):
@@ -40,3 +40,19 @@ def told_fronts():
     for options in (("--limit", "macs<=3"), ("--objective", "top1", "--objective", "macs")):
         check("degenerate" not in said(*options), "nothing of a front that was asked for", options, said(*options))
     check(said("--objective", "top1", "--objective", "macs").endswith("(ratio 1.00)\n"), "no stage and no hypervolume where there are none")
+
+
+@test("what failed is shown with the reason, as its job has it, and without rows that have no value")
+def shown_without_gaps():
+    job = {"id": "job_1", "kind": "search", "state": "failed", "error": {"message": "no subnet\tkeeps the limits"}, "progress": None, "waits_for": None, "attempt": 1, "held": False}
+    failed = {"id": "x_1", "name": "x", "state": "failed", "stage": None, "job": "job_1", "result": None, "hypervolume": None, "front_size": None, "evaluations_done": 0, "notes": [], "predictor": None, "created_at": "2026-01-02T03:04:05Z"}
+    with Played(by_path(searches_x=failed, supernets_x=failed, models_x=failed, searches_y={**failed, "job": "job_2"}, searches_z={**failed, "state": "done"}, jobs_job_1=job)) as daemon:
+        for noun in ("search", "supernet", "model"):
+            lines = daemon.run(noun, "show", "x").stdout.splitlines()
+            equal(lines[-1], "failed: no subnet keeps the limits", f"why, of a {noun}")
+            equal([line for line in lines if line.endswith(" -") or not line.strip()], [], f"rows without a value, of a {noun}")
+        check("evaluations  0\n" in daemon.run("search", "show", "x").stdout, "0 is a value")
+        for name in ("y", "z"):  # its job was pruned; it has not failed
+            done = daemon.run("search", "show", name)
+            equal((done.returncode, "failed:" in done.stdout, done.stderr), (0, False, ""), "nothing to say")
+        equal(daemon.run("job", "show", "job_1").stdout.split("\n")[3:5], ["paused by a person  no", "attempt             1"], "of a job")
