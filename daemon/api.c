@@ -36,18 +36,38 @@ int api_answer_with_job(struct api_call *call, const char *name, cJSON *doc, cJS
     return 0;
 }
 
-/* "the supernet is used by others" gets who they are: (search "night", job "train", and 3 more). */
+static const char *word_of(const cJSON *user, const char *key) {
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(user, key));
+    return text != NULL ? text : "";
+}
+
+/* Whether its kind and name tell it from the others; a job's name is what it does. */
+static bool is_told_by_name(const cJSON *users, const cJSON *user) {
+    const cJSON *other;
+    if (strcmp(word_of(user, "kind"), "job") == 0)
+        return false;
+    cJSON_ArrayForEach(other, users) {
+        if (other != user && strcmp(word_of(other, "kind"), word_of(user, "kind")) == 0 &&
+            strcmp(word_of(other, "name"), word_of(user, "name")) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* "the supernet is used by others" gets who they are: (search "night", job "train" job_01k…, and 3
+ * more). */
 static void name_users(const cJSON *users, struct err *err) {
     enum { NAMED = 5 };
     char text[sizeof(err->message)] = "";
     int len = 0, n = 0, code = err->code;
     const cJSON *user;
     cJSON_ArrayForEach(user, users) {
-        const char *kind = cJSON_GetStringValue(cJSON_GetObjectItem(user, "kind"));
-        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(user, "name"));
-        if (n++ < NAMED && len < (int)sizeof(text) - 100)
-            len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%.20s \"%.63s\"",
-                            n > 1 ? ", " : "", kind != NULL ? kind : "", name != NULL ? name : "");
+        if (n++ >= NAMED || len >= (int)sizeof(text) - 140)
+            continue;
+        bool named = is_told_by_name(users, user);
+        len += snprintf(text + len, sizeof(text) - (size_t)len, "%s%.20s \"%.63s\"%s%.32s",
+                        n > 1 ? ", " : "", word_of(user, "kind"), word_of(user, "name"),
+                        named ? "" : " ", named ? "" : word_of(user, "id"));
     }
     if (n > NAMED && len < (int)sizeof(text) - 30)
         snprintf(text + len, sizeof(text) - (size_t)len, ", and %d more", n - NAMED);

@@ -8,7 +8,9 @@
 #include "daemon/ids.h"
 #include "daemon/store_searches.h"
 
-#define COLUMNS "id, search, space_fingerprint, created_us AS \"created_at@time\""
+#define COLUMNS                                                                                    \
+    "id, (SELECT p.name FROM profiles p WHERE p.id = calibrations.profile) AS profile_name, "      \
+    "search, space_fingerprint, created_us AS \"created_at@time\""
 
 #define BUT_FOR_VERSIONS(text) "json_remove(" text ", '$.version', '$.calibration.version')"
 

@@ -11,7 +11,8 @@
 enum { VERSIONS_KEPT = 20 };
 
 #define COLUMNS                                                                                    \
-    "id, profile, profile_revision, version, data AS \"data@json\", created_us AS "                \
+    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = energy_prices.profile) AS "          \
+    "profile_name, profile_revision, version, data AS \"data@json\", created_us AS "               \
     "\"created_at@time\""
 
 static int read_network(const struct sql_rows *rows, struct err *err,

@@ -3,7 +3,9 @@
 #include "base/json.h"
 
 #define EXPORT_COLUMNS                                                                             \
-    "id, supernet, arch, arch_id, format, state, bytes, hash, path, checked AS \"checked@bool\", " \
+    "id, supernet, (SELECT s.name FROM supernets s WHERE s.id = exports.supernet) AS "             \
+    "supernet_name, arch, arch_id, format, state, bytes, hash, path, checked AS "                  \
+    "\"checked@bool\", "                                                                           \
     "job, created_us AS \"created_at@time\""
 
 static int announce(struct store_tx *tx, const char *id, struct err *err) {

@@ -14,8 +14,21 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
+/* What people call what the job works on; of a table its space and board. An id is of one kind. */
+#define SUBJECT_NAME                                                                               \
+    "coalesce((SELECT s.name FROM supernets s WHERE s.id = jobs.subject), "                        \
+    "(SELECT s.name FROM searches s WHERE s.id = jobs.subject), "                                  \
+    "(SELECT d.name FROM datasets d WHERE d.id = jobs.subject), "                                  \
+    "(SELECT m.name FROM models m WHERE m.id = jobs.subject), "                                    \
+    "(SELECT t.space || ' on ' || p.name FROM tables t JOIN profiles p ON p.id = t.profile "       \
+    " WHERE t.id = jobs.subject), "                                                                \
+    "(SELECT s.name FROM exports e JOIN supernets s ON s.id = e.supernet WHERE e.id = "            \
+    " jobs.subject), "                                                                             \
+    "(SELECT p.name FROM calibrations c JOIN profiles p ON p.id = c.profile WHERE c.id = "         \
+    " jobs.subject))"
 #define JOB_COLUMNS                                                                                \
-    "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, priority, attempt, "                                                \
+    "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, " SUBJECT_NAME        \
+    " AS subject_name, priority, attempt, "                                                        \
     "result AS \"result@json\", "                                                                  \
     "error AS \"error@json\", "                                                                    \
     "(SELECT json_group_array(json_object("                                                        \

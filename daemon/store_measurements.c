@@ -14,7 +14,8 @@
 #include "space/graph.h"
 
 #define MEASUREMENT_COLUMNS                                                                        \
-    "id, profile, profile_revision, kind, graph_id, signature, arch, method, take, state, "        \
+    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = measurements.profile) AS "           \
+    "profile_name, profile_revision, kind, graph_id, signature, arch, method, take, state, "       \
     "attempt, "                                                                                    \
     "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", repeats, " \
     "why, error AS "                                                                               \

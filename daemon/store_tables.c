@@ -32,7 +32,8 @@
     "WHERE e.table_id = tables.id AND o.repeats IS NOT NULL AND o.state IN ('queued', 'leased', "  \
     "'running'))"
 #define TABLE_COLUMNS                                                                              \
-    "id, profile, profile_revision, space, space_fingerprint, method, "                            \
+    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = tables.profile) AS profile_name, "   \
+    "profile_revision, space, space_fingerprint, method, "                                         \
     TABLE_COUNTS " AS \"counts@json\", "                                                           \
     TABLE_REPEATS " AS repeating, "                                                                \
     "(SELECT json_extract(" STORE_TABLE_PROGRESS ", '$.eta_s') FROM jobs WHERE jobs.id = "         \

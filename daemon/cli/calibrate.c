@@ -5,7 +5,7 @@
 #include "daemon/cli/resource.h"
 
 static const struct column fields[] = {{"calibration", "id", CELL_TEXT},
-                                       {"profile", "profile_id", CELL_TEXT},
+                                       {"profile", "profile_name|profile_id", CELL_TEXT},
                                        {"version", "version", CELL_INT},
                                        {"rung", "rung", CELL_TEXT},
                                        {"networks", "n", CELL_INT},

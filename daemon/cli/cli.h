@@ -191,7 +191,7 @@ enum cell_kind {
     CELL_REAL
 };
 struct column {
-    const char *title, *path;
+    const char *title, *path; /* "name|id": the first that there is */
     enum cell_kind kind;
 };
 void cli_table(struct cli *cli, const cJSON *items, const struct column *columns, int n_columns);

@@ -3,7 +3,7 @@
 #include "daemon/cli/resource.h"
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
-                                     {"PROFILE", "profile", CELL_TEXT},
+                                     {"PROFILE", "profile_name|profile", CELL_TEXT},
                                      {"VERSION", "version", CELL_INT},
                                      {"NETWORKS", "n", CELL_INT},
                                      {"PJ/MAC", "mac_pj", CELL_REAL},
@@ -14,7 +14,7 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"INTERVAL", "interval", CELL_PERCENT},
                                      {"INSIDE", "after.coverage", CELL_PERCENT}};
 static const struct column fields[] = {{"id", "id", CELL_TEXT},
-                                       {"profile", "profile", CELL_TEXT},
+                                       {"profile", "profile_name|profile", CELL_TEXT},
                                        {"version", "version", CELL_INT},
                                        {"networks", "n", CELL_INT},
                                        {"a multiply-and-add, pJ", "mac_pj", CELL_REAL},
@@ -29,7 +29,7 @@ static const struct column fields[] = {{"id", "id", CELL_TEXT},
                                        {"fitted", "created_at", CELL_TIME}};
 /* Nothing was fitted, and nobody has seen how good they are. */
 static const struct column given[] = {{"id", "id", CELL_TEXT},
-                                      {"profile", "profile", CELL_TEXT},
+                                      {"profile", "profile_name|profile", CELL_TEXT},
                                       {"version", "version", CELL_INT},
                                       {"a multiply-and-add, pJ", "mac_pj", CELL_REAL},
                                       {"a byte of traffic, pJ", "byte_pj", CELL_REAL},

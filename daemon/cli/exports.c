@@ -6,12 +6,12 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"FORMAT", "format", CELL_TEXT},
                                      {"STATE", "state", CELL_TEXT},
                                      {"SIZE", "bytes", CELL_BYTES},
-                                     {"SUPERNET", "supernet", CELL_TEXT},
+                                     {"SUPERNET", "supernet_name|supernet", CELL_TEXT},
                                      {"ARCH", "arch", CELL_TEXT}};
 static const struct column fields[] = {
     {"id", "id", CELL_TEXT},       {"format", "format", CELL_TEXT},
     {"state", "state", CELL_TEXT}, {"size", "bytes", CELL_BYTES},
-    {"hash", "hash", CELL_TEXT},   {"supernet", "supernet", CELL_TEXT},
+    {"hash", "hash", CELL_TEXT},   {"supernet", "supernet_name|supernet", CELL_TEXT},
     {"arch", "arch", CELL_TEXT},   {"path", "path", CELL_TEXT},
     {"job", "job", CELL_TEXT},     {"created", "created_at", CELL_TIME}};
 static const struct resource exports = RESOURCE("/exports", list, fields);

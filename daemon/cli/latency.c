@@ -16,7 +16,7 @@ static const struct column profile_list[] = {{"ID", "id", CELL_TEXT},
                                              {"NOISE", "noise", CELL_PERCENT}};
 static const struct resource profiles = RESOURCE("/profiles", profile_list, profile_list);
 static const struct column table_list[] = {{"ID", "id", CELL_TEXT},
-                                           {"PROFILE", "profile", CELL_TEXT},
+                                           {"PROFILE", "profile_name|profile", CELL_TEXT},
                                            {"SPACE", "space", CELL_TEXT},
                                            {"METHOD", "method", CELL_TEXT},
                                            {"STATE", "state", CELL_TEXT},
@@ -29,7 +29,7 @@ static const struct column table_list[] = {{"ID", "id", CELL_TEXT},
                                            {"OLDEST", "oldest_at", CELL_TIME},
                                            {"ETA (s)", "eta_s", CELL_INT}};
 static const struct column table_fields[] = {{"id", "id", CELL_TEXT},
-                                             {"profile", "profile", CELL_TEXT},
+                                             {"profile", "profile_name|profile", CELL_TEXT},
                                              {"space", "space", CELL_TEXT},
                                              {"method", "method", CELL_TEXT},
                                              {"state", "state", CELL_TEXT},
@@ -47,7 +47,7 @@ static const struct column table_fields[] = {{"id", "id", CELL_TEXT},
                                              {"ETA (s)", "eta_s", CELL_INT}};
 static const struct resource tables = RESOURCE("/tables", table_list, table_fields);
 static const struct column calibration_list[] = {{"ID", "id", CELL_TEXT},
-                                                 {"PROFILE", "profile_id", CELL_TEXT},
+                                                 {"PROFILE", "profile_name|profile_id", CELL_TEXT},
                                                  {"VERSION", "version", CELL_INT},
                                                  {"RUNG", "rung", CELL_TEXT},
                                                  {"NETWORKS", "n", CELL_INT},

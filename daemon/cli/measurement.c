@@ -13,7 +13,7 @@
 #include "daemon/cli/screen.h"
 
 static const struct column list[] = {{"ID", "id", CELL_TEXT},
-                                     {"PROFILE", "profile", CELL_TEXT},
+                                     {"PROFILE", "profile_name|profile", CELL_TEXT},
                                      {"KIND", "kind", CELL_TEXT},
                                      {"STATE", "state", CELL_TEXT},
                                      {"METHOD", "method", CELL_TEXT},
@@ -26,7 +26,7 @@ static const struct column list[] = {{"ID", "id", CELL_TEXT},
                                      {"UNIT", "signature", CELL_TEXT},
                                      {"ARCH", "arch", CELL_TEXT}};
 static const struct column fields[] = {{"id", "id", CELL_TEXT},
-                                       {"profile", "profile", CELL_TEXT},
+                                       {"profile", "profile_name|profile", CELL_TEXT},
                                        {"kind", "kind", CELL_TEXT},
                                        {"unit", "signature", CELL_TEXT},
                                        {"arch", "arch", CELL_TEXT},

@@ -87,6 +87,23 @@ const char *metric_title(const char *key, const cJSON *names, char text[METRIC_T
     return text;
 }
 
+const char *metric_named(struct cli *cli, const char *key, char text[METRIC_TEXT]) {
+    const char *id = strchr(key, ':');
+    struct err err = {0};
+    cJSON *doc = NULL;
+
+    if (id && cli_get(cli, &err, &doc, "/%s/%s", strncmp(id + 1, "pf_", 3) ? "models" : "profiles",
+                      cli_encode(id + 1)))
+        doc = NULL;
+    if (cli_text(doc, "name")[0])
+        snprintf(text, METRIC_TEXT, "%.*s@%.150s", (int)(id - key < 80 ? id - key : 80), key,
+                 cli_shown(cli_text(doc, "name")));
+    else
+        snprintf(text, METRIC_TEXT, "%.250s", key);
+    cJSON_Delete(doc);
+    return text;
+}
+
 struct column metric_column(const char *key) {
     int i = find(key);
     return metrics[i].metric && metrics[i].head

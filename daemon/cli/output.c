@@ -127,8 +127,25 @@ static void format_cell(const cJSON *value, enum cell_kind kind, char *text, int
         snprintf(text, (size_t)size, "-");
 }
 
+static bool is_known(const cJSON *value) {
+    return value && !cJSON_IsNull(value) && !(cJSON_IsString(value) && !value->valuestring[0]);
+}
+
+/* At the first of the column's paths that has one. */
+static const cJSON *value_at(const cJSON *item, const struct column *column) {
+    char path[256];
+    const cJSON *value = NULL;
+    for (const char *at = column->path; at && !is_known(value);) {
+        size_t len = strcspn(at, "|");
+        snprintf(path, sizeof(path), "%.*s", (int)len, at);
+        value = cli_item(item, path);
+        at = at[len] ? at + len + 1 : NULL;
+    }
+    return value;
+}
+
 void cli_cell(const cJSON *item, const struct column *column, char *text, int size) {
-    format_cell(cli_item(item, column->path), column->kind, text, size);
+    format_cell(value_at(item, column), column->kind, text, size);
     text[utf8_trim(text, strlen(text))] = 0;
     cli_blank_controls(text);
 }
@@ -247,7 +264,7 @@ void cli_table(struct cli *cli, const cJSON *items, const struct column *columns
 }
 
 static bool has_value(const cJSON *doc, const struct column *column) {
-    const cJSON *value = cli_item(doc, column->path);
+    const cJSON *value = value_at(doc, column);
     if (cJSON_IsString(value))
         return value->valuestring[0];
     if (cJSON_IsArray(value) && column->kind == CELL_WORDS)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/cli/commands.h"
+#include "daemon/cli/metric.h"
 #include "daemon/cli/query.h"
 #include "daemon/cli/resource.h"
 
@@ -114,13 +115,15 @@ static void print_candidates(struct cli *cli, const cJSON *doc) {
                                            {"FEASIBLE", "feasible", CELL_TEXT},
                                            {"ON FRONT", "on_front", CELL_TEXT}};
     struct column columns[COUNT(before) + METRICS_SHOWN + 1];
+    char titles[METRICS_SHOWN][METRIC_TEXT];
     struct walk walk;
     int n = COUNT(before);
 
     walk_begin(cli_item(doc, "columns"), &walk);
     memcpy(columns, before, sizeof(before));
     for (int i = 0; i < walk.n_metrics; i++)
-        columns[n++] = (struct column){walk.keys[i], walk.names[i], CELL_TEXT};
+        columns[n++] =
+            (struct column){metric_named(cli, walk.keys[i], titles[i]), walk.names[i], CELL_TEXT};
     columns[n++] = (struct column){"ARCH", "arch", CELL_TEXT};
     cJSON *rows = make_rows(&walk);
     cli_table(cli, rows, columns, n);

@@ -274,6 +274,11 @@ static void print_extent(FILE *out, const cJSON *front, int n, struct span span)
     fputc('\n', out);
 }
 
+/* People at a terminal are told below the table what its cells are. */
+static bool is_terse(const struct cli *cli) {
+    return cli_remarks(cli) == stdout;
+}
+
 /* Of one that was asked for, with metrics or limits of its own, nothing of the search's holds. */
 static void print_front_summary(const struct cli *cli, const struct told_front *told) {
     const cJSON *front = told->front, *items = cli_item(front, "items");
@@ -286,6 +291,10 @@ static void print_front_summary(const struct cli *cli, const struct told_front *
         return;
     }
     print_extent(out, front, n, span);
+    if (is_terse(cli))
+        fputs("TOP-1 is of the validation images, TEST of the test images; costs are predicted, or "
+              "predicted -> measured, [with an interval].\n",
+              out);
     if (cJSON_IsTrue(cli_item(front, "no_board")))
         fputs("Latency not measured: no board. What has no measured interval is predicted.\n", out);
     if (cJSON_IsTrue(cli_item(front, "refused")))
@@ -328,16 +337,31 @@ static void cost_title(struct cli *cli, const char *key, bool named, const struc
                        char title[256]) {
     const char *profile = strchr(key, ':');
     char board[200] = "";
+    bool terse = is_terse(cli);
 
     if (named && profile)
         name_board(cli, profile + 1, board);
     if (is_latency(key))
-        snprintf(title, 256, "LATENCY %s%s: PREDICTED -> MEASURED [95 %%]",
-                 unit->us == 1 ? "US" : "MS", board);
+        snprintf(title, 256, "LATENCY %s%s%s", unit->us == 1 ? "US" : "MS", board,
+                 terse ? "" : ": PREDICTED -> MEASURED [95 %]");
     else if (profile)
-        snprintf(title, 256, "ENERGY UJ%s: PREDICTED -> MEASURED [INTERVAL]", board);
+        snprintf(title, 256, "ENERGY UJ%s%s", board,
+                 terse ? "" : ": PREDICTED -> MEASURED [INTERVAL]");
     else
-        snprintf(title, 256, "ENERGY UJ, ESTIMATED");
+        snprintf(title, 256, terse ? "ENERGY UJ" : "ENERGY UJ, ESTIMATED");
+}
+
+static bool has_test(const cJSON *items) {
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, items) if (cJSON_IsNumber(cli_item(item, "test_top1"))) return true;
+    return false;
+}
+
+/* What is said below the table, or is plain, is left out. */
+static const char *terse_title(const char *key, const char *title) {
+    return !strcmp(key, "top1")                    ? "TOP-1"
+           : !strcmp(key, "peak_activation_bytes") ? "MEMORY"
+                                                   : title;
 }
 
 static void print_table(struct cli *cli, const cJSON *items, const struct shown_metrics *shown) {
@@ -356,7 +380,9 @@ static void print_table(struct cli *cli, const cJSON *items, const struct shown_
             columns[n] = (struct column){titles[i], key, CELL_TEXT};
         }
         n++;
-        if (!strcmp(key, "top1"))
+        if (is_terse(cli))
+            columns[n - 1].title = terse_title(key, columns[n - 1].title);
+        if (!strcmp(key, "top1") && (!is_terse(cli) || has_test(items)))
             columns[n++] = (struct column){"TEST", "test_top1", CELL_PERCENT};
     }
     columns[n++] = (struct column){"ARCH", "arch", CELL_TEXT};

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/cli/commands.h"
+#include "daemon/cli/metric.h"
 #include "daemon/cli/query.h"
 #include "daemon/cli/resource.h"
 
@@ -97,13 +98,15 @@ static void print_lineage(struct cli *cli, const cJSON *doc) {
                                                 {"PARENTS", "of", CELL_TEXT},
                                                 {"CHANGED", "changed", CELL_TEXT}};
     const char *keys[METRICS_SHOWN];
+    char titles[METRICS_SHOWN][METRIC_TEXT];
     const cJSON *items = cli_item(doc, "items"), *metric = NULL;
     int n = 0;
     cJSON_ArrayForEach(metric, cli_item(cJSON_GetArrayItem(items, 0), "metrics")) {
         if (n == METRICS_SHOWN)
             break;
         keys[n] = metric->string;
-        columns[5 + n] = (struct column){metric->string, names[n], CELL_TEXT};
+        columns[5 + n] =
+            (struct column){metric_named(cli, metric->string, titles[n]), names[n], CELL_TEXT};
         n++;
     }
     columns[5 + n] = (struct column){"ARCH", "arch", CELL_TEXT};

@@ -1,4 +1,8 @@
-"""What the client prints for people, of answers that are played."""
+"""What the client prints for people, of answers that are played, and names in place of ids."""
+import os
+
+import bed
+from client import problem
 from suite import check, equal, test
 from trouble import Played, by_path
 
@@ -56,3 +60,71 @@ def shown_without_gaps():
             done = daemon.run("search", "show", name)
             equal((done.returncode, "failed:" in done.stdout, done.stderr), (0, False, ""), "nothing to say")
         equal(daemon.run("job", "show", "job_1").stdout.split("\n")[3:5], ["paused by a person  no", "attempt             1"], "of a job")
+
+
+def for_people(daemon, *words):
+    """What the client prints on a terminal."""
+    os.environ["ESPALIER_TABLE"] = "1"
+    try:
+        return daemon.run(*words).stdout
+    finally:
+        del os.environ["ESPALIER_TABLE"]
+
+
+@test("boards and models are named in the heads of candidates and lineages; a front's head is short where people see it")
+def named_heads():
+    metric = {"value": [7.5], "source": ["measured"]}
+    columns = {"strategy": ["nsga2"], "generation": [1], "feasible": [True], "on_front": [True], "arch": ["r28"], "metrics": {"latency_us:pf_1": metric, "energy_uj:md_1": metric, "latency_us:pf_gone": metric}}
+    one = {name: {"value": 7.5, "low": 7.0, "high": 8.0, "source": "predicted"} for name in columns["metrics"]}
+    lineage = {"strategy": "nsga2", "items": [{"arch": "r28", "arch_id": "a", "generation": 1, "parents": [], "metrics": one}]}
+    wide = {"top1": {"value": 0.5, "source": "predicted"}, "latency_us:pf_1": {**one["latency_us:pf_1"], "source": "measured"}, "macs": {"value": 3e6}, "params": {"value": 2e4}, "peak_activation_bytes": {"value": 2e4}}
+    front = {"stage": "measured", "hypervolume": 0.5, "items": [{"arch": "r28", "metrics": wide, "predicted": {"latency_us:pf_1": {"value": 7.2}}}]}
+    with Played(by_path(searches_s={"state": "done"}, searches_s_candidates={"total": 1, "columns": columns}, searches_s_lineage=lineage, searches_s_front=front, profiles_pf_1={"name": "pi4/native-fp32-t1"}, models_md_1={"name": "note10"})) as daemon:
+        names = ["latency_us@pi4/native-fp32-t1", "energy_uj@note10", "latency_us:pf_gone"]
+        for words in (("candidates", "s"), ("lineage", "s", "r28")):
+            head = daemon.run("search", *words).stdout.splitlines()[0].split("\t")
+            equal(head[-4:], [*names, "ARCH"], f"search {words[0]}")
+        equal(daemon.run("search", "front", "s").stdout.splitlines()[0].split("\t")[:3], ["TOP-1 (VALIDATION)", "TEST", "LATENCY US: PREDICTED -> MEASURED [95 %]"], "for programs")
+        head, row, _, _, told = for_people(daemon, "search", "front", "s").splitlines()
+        equal(head.split(), ["TOP-1", "LATENCY", "US", "MACS", "PARAMS", "MEMORY", "ARCH"], "for people")
+        check(len(head) <= 82 and "7.200 -> 7.500 [7.000, 8.000]" in row, "it fits", head, row)
+        check("predicted -> measured" in told and "validation" in told, "what the cells are", told)
+
+
+@test("what people see of boards, supernets and subjects of jobs is their names; who uses a thing is told apart", 60)
+def names_for_ids():
+    stack, client = bed.daemon(), bed.client()
+    profile = bed.profile()
+    name = client.get(f"/profiles/{profile}")["name"]
+    search = client.post("/searches", bed.search_body("of names", evaluations=60, measure_front=0), 202)
+    stack.wait_job(search["job"]["id"])
+
+    def cells(title, *words):
+        head, *rows = [line.split("\t") for line in stack.cli(*words).splitlines()]
+        return {row[head.index(title)] for row in rows}
+    for words in (("latency", "tables"), ("measurement", "ls"), ("latency", "calibrations")):
+        got = cells("PROFILE", *words)
+        check(name in got and not [cell for cell in got if cell.startswith("pf_")], f"{words}", got)
+    measured = client.items(f"/measurements?profile={profile}")[0]["id"]
+    for path in (f"/measurements/{measured}", f"/tables/{client.items('/tables')[0]['id']}"):
+        equal("profile_name" in client.get(path), True, path)
+    check(name in stack.cli("measurement", "show", measured), "measurement show")
+    got = cells("SUBJECT", "job", "ls")
+    check({"of names", "net", "bars", f"tiny on {name}"} <= got, "subjects of jobs", got)
+    equal(client.get(f"/jobs/{search['job']['id']}")["subject_name"], "of names", "of one")
+    shown = stack.cli("job", "show", search["job"]["id"])
+    check("of names" in shown and search["search"]["id"] in shown, "job show", shown)
+    made = client.post("/exports", {"supernet": "net", "format": "safetensors"}, 202)
+    stack.wait_job(made["job"]["id"])
+    equal((cells("SUPERNET", "export", "ls"), client.get(f"/jobs/{made['job']['id']}")["subject_name"]), ({"net"}, "net"), "export ls")
+    client.expect(204, "DELETE", f"/exports/{made['export']['id']}")
+    equal(client.get(f"/jobs/{made['job']['id']}")["subject_name"], None, "of one that is removed")
+    running = [client.post("/searches", bed.search_body(f"run {i}", evaluations=100000), 202) for i in range(2)]
+    for run in running:
+        refused = problem(client.request("DELETE", f"/searches/{run['search']['id']}"), 409, "conflict")
+        check(f"job \"search\" {run['job']['id']}" in refused["detail"], "which job uses it", refused["detail"])
+    for run in running:
+        client.post(f"/searches/{run['search']['id']}/cancel", {})
+        stack.wait_job(run["job"]["id"], state="canceled")
+        stack.cli("search", "rm", run["search"]["id"])
+    stack.cli("search", "rm", "of names")
