@@ -284,6 +284,20 @@ test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it
   assert.equal(await zoom(), null);
 });
 
+test('the grips of two metrics that are made small do not lie over each other', async () => {
+  await open(`searches/${search}?x=macs&y=params`);
+  await picture();
+  await page.mouse.move(0, 0);
+  const inked = await page.locator('.scatter canvas.over').evaluate((c, limit) => {
+    const ratio = c.width / c.clientWidth, { data, width, height } = c.getContext('2d').getImageData(0, 0, c.width, c.height), rows = new Set();
+    for (let i = 0; i < width * height; i++) if (data[4 * i + 3] > 200 && limit.every((v, k) => Math.abs(v - data[4 * i + k]) < 12)) rows.add(Math.floor(i / width / ratio));
+    return { rows: [...rows], height: c.clientHeight };
+  }, await shade('limit'));
+  const above = inked.rows.filter((row) => row < 40), below = inked.rows.filter((row) => row > inked.height - 80);
+  assert.ok(above.length >= 5 && below.length >= 15, `above ${above}; below ${below}`);
+  await shot('search-grips');
+});
+
 test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
   const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
   await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);

@@ -287,7 +287,7 @@ function drawVeil(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props: Pr
 }
 
 /** Beside each grip what it does, or the limit that it holds. */
-function drawGripWords(ctx: CanvasRenderingContext2D, [x, y]: [number, number], { sx, sy }: Scales, props: Props) {
+function drawGripWords(ctx: CanvasRenderingContext2D, [x, y, top]: [number, number, number], { sx, sy }: Scales, props: Props) {
   const say = (axis: Axis, range: Range | undefined) => { const v = range?.[bestEnd(axis)]; return v == null ? 'drag a limit' : `${bestEnd(axis) === 'high' ? '≤' : '≥'} ${axis.say(v)}`; };
   const write = (text: string, left: number, base: number) => { ctx.strokeText(text, left, base); ctx.fillText(text, left, base); };
   ctx.save();
@@ -296,7 +296,7 @@ function drawGripWords(ctx: CanvasRenderingContext2D, [x, y]: [number, number], 
   ctx.lineJoin = 'round';
   const [across, up] = [say(props.x, props.rangeX), say(props.y, props.rangeY)];
   const room = x - 8 - ctx.measureText(across).width;
-  write(across, room < sx.from ? x + 8 : room, sy.to + 12);
+  write(across, room < sx.from ? x + 8 : room, top + 12);
   write(up, sx.to - ctx.measureText(up).width - (y - 8 < sy.to + 30 ? 24 : 2), y - 8 < sy.to + 30 ? y + 18 : y - 8);
   ctx.restore();
 }
@@ -310,9 +310,10 @@ function drawHandles(ctx: CanvasRenderingContext2D, sx: Scale, sy: Scale, props:
   const [x, y] = [lineAt(sx, props.x, props.rangeX), lineAt(sy, props.y, props.rangeY)];
   if (props.rangeX) strokeLine(ctx, x, sy.to, x, sy.from);
   if (props.rangeY) strokeLine(ctx, sx.from, y, sx.to, y);
-  ctx.fillRect(x - 3, sy.to, 6, 16);
+  const top = y < sy.to + 40 && x > sx.to - 160 ? sy.from - 16 : sy.to; // below, where both would be in one corner
+  ctx.fillRect(x - 3, top, 6, 16);
   ctx.fillRect(sx.to - 16, y - 3, 16, 6);
-  drawGripWords(ctx, [x, y], { sx, sy }, props);
+  drawGripWords(ctx, [x, y, top], { sx, sy }, props);
   if (!drag || drag.line || drag.pan) return;
   ctx.setLineDash([4, 3]);
   ctx.strokeRect(drag.fromX, drag.fromY, drag.x - drag.fromX, drag.y - drag.fromY);
