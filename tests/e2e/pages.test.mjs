@@ -144,7 +144,7 @@ test('a card tells of a board what its figures are worth, as its history and its
 
 test('jobs are narrowed by state and kind, tell their place in the queue, and are stopped and tried again in their row', async () => {
   await open('jobs');
-  await page.getByText('No job yet. Add a data set on the data page').waitFor();
+  await page.getByText('No job yet. Add a data set').waitFor();
   stack.addData();
   const wrong = await stack.post('/models', { name: 'no table', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
   await stack.waitFor('its end', async () => (await stack.get(`/jobs/${wrong.job.id}`)).state === 'failed');

@@ -8,6 +8,12 @@ test('an empty daemon says how to begin', async () => {
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   await page.getByText('No search yet.').waitFor();
   await page.getByText('Live', { exact: true }).waitFor();
+  assert.match(await card('Now').innerText(), /Nothing is running\..*espalier dataset add NAME PATH.*espalier supernet train NAME --space .* --dataset NAME.*submit a search/s);
+  await shot('overview-empty');
+  for (const hash of ['supernets', 'searches/new']) {
+    await open(hash);
+    assert.match(await page.locator('.empty', { hasText: 'espalier dataset add' }).first().innerText(), /No supernet yet\.|A search needs a trained supernet/);
+  }
   for (const [hash, link] of [['', 'Add one'], ['searches/new', 'add one']]) {
     await open(hash);
     await page.getByRole('link', { name: link, exact: true }).click();

@@ -45,6 +45,20 @@ test('the overview shows what runs and how far it is, leads to it, tells what th
   assert.equal((await stack.get(`/jobs/${job.id}`)).state, 'canceled');
 });
 
+test('of a job whose progress is not known no figure is shown, and not 0 %', async () => {
+  const { search: made, job } = await slowSearch('without progress');
+  await page.route(/\/api\/v1\/jobs\?state=/, (route) => route.fulfill({ json: { items: /state=paused/.test(route.request().url()) ? [{ ...job, state: 'paused', progress: null }] : [], next: null } }));
+  await open('searches');
+  await open('');
+  const running = card('Now').locator('.running');
+  await running.locator('.state', { hasText: 'paused' }).waitFor();
+  assert.equal(await running.locator('.numbers').innerText(), '–');
+  assert.equal(await running.locator('progress').evaluate((bar) => bar.position), -1, 'the bar says how far');
+  await shot('overview-paused');
+  await page.unrouteAll({ behavior: 'wait' });
+  await stack.post(`/searches/${made.id}/cancel`, {});
+});
+
 test('the newest searches have their fronts drawn small, in their first two objectives, which lead to them', async () => {
   await open('');
   const objectives = [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }];

@@ -50,11 +50,6 @@ const tones: Record<string, string> = {
 export const stateName = (of: string | null | undefined) => (of === 'canceled' ? 'cancelled' : of === 'canceling' ? 'stopping' : of ?? 'unknown');
 export const State = ({ of }: { of: string | null | undefined }) => <span class={`state ${tones[of ?? ''] ?? 'mute'}`}>{stateName(of)}</span>;
 
-export function Bar({ progress }: { progress: Progress | null | undefined }) {
-  const fraction = progress?.fraction ?? 0;
-  return <progress class="bar" max={1} value={fraction} aria-label={`${Math.round(100 * fraction)} % done`} />;
-}
-
 /** What is known of the job's progress: by the stream, which who shows it has to follow, else as it was read. */
 export const progressOf = (job: Job): Progress | null => progress.value[job.id] ?? job.progress ?? null;
 
@@ -64,7 +59,7 @@ export const waitsFor = ({ waits_for: w }: Job): string | undefined =>
 
 export function ProgressLine({ job }: { job: Job }) {
   useSignal(progress);
-  const p = progressOf(job);
+  const p = progressOf(job), fraction = p?.fraction ?? (job.state === 'queued' ? 0 : undefined); // what is not known is not 0
   const words = [
     waitsFor(job) ?? p?.phase ?? job.state,
     p?.done != null && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
@@ -74,8 +69,8 @@ export function ProgressLine({ job }: { job: Job }) {
   ].filter(Boolean);
   return (
     <div class="progress-line">
-      <Bar progress={p} />
-      <span class="numbers">{percent(p?.fraction ?? 0, 0)}</span>
+      <progress class="bar" max={1} value={fraction} aria-label="Done" />
+      <span class="numbers">{percent(fraction, 0)}</span>
       <span class="note">{words.join(' · ')}</span>
     </div>
   );
@@ -135,6 +130,9 @@ export const Select = ({ value, set, of, ...more }: { value: string; set: (value
 export const Unread = ({ title, error, of }: { title: string; error: string | null; of: string }) => (
   <Page title={title}>{error ? <><Failed error={error} /><p><a href={href([of])}>All {of}</a></p></> : <Waiting />}</Page>
 );
+
+/** What has to be there before a search. */
+export const Begin = () => <>Add a data set: <code>espalier dataset add NAME PATH</code>. Then train on it: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code>.</>;
 
 export const Empty = ({ children }: { children: ComponentChildren }) => <div class="empty">{children}</div>;
 export const Failed = ({ error }: { error: string | null }) => (error ? <p class="problem" role="alert">{error[0]!.toUpperCase() + error.slice(1)}</p> : null);

@@ -4,7 +4,7 @@ import { get, list, post, type Dataset, type Job, type Model, type Search, type 
 import { ago, duration, percent } from '../format';
 import { activeJobs, isActive, jobKinds, kindName, subjectPage } from '../jobs';
 import { progress } from '../live';
-import { Act, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
+import { Act, Begin, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
 import { href, route } from '../router';
 import { useSignal } from '../signal';
 import { useList, useLoaded, useTick } from '../state';
@@ -59,7 +59,7 @@ export function Jobs() {
     <Page title="Jobs" lead="Everything that runs is a job: it can be stopped, and goes on from its checkpoint.">
       <Failed error={error} />
       {!data && !error && <Waiting />}
-      {data?.items.length === 0 && !state && !kind && <Empty>No job yet. Add a data set on the <a href={href(['data'])}>data page</a>, train on it with <code>espalier supernet train</code>, or <a href={href(['searches', 'new'])}>submit a search</a>.</Empty>}
+      {data?.items.length === 0 && !state && !kind && <Empty>No job yet. <Begin /></Empty>}
       {data && (data.items.length > 0 || state || kind) && (
         <Card>
           <div class="toolbar"><Choose name="state" title="State" all={states} /><Choose name="kind" title="Kind" all={jobKinds} /></div>

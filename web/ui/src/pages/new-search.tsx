@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api, ApiError, post, type Checkpoint, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, keepersOf, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
-import { Card, Check, Code, Empty, Facts, Failed, Page, Select, type Option } from '../parts';
+import { Begin, Card, Check, Code, Empty, Facts, Failed, Page, Select, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { follow, useGet, useList } from '../state';
 import { choicesOf, keptOf, sizeOf, withKept, type Choice, type Definition } from '../subspace';
@@ -297,7 +297,7 @@ export function NewSearch() {
   return (
     <Page title="New search" lead={from && source.data ? <>As <a href={href(['searches', from])}>{source.data.name}</a>, to be changed.</> : 'The most accurate networks of a supernet that a board runs fast enough.'}>
       <Failed error={[supernets, profiles, models, spaces, strategies, source].map((read) => read.error).find(Boolean) ?? null} />
-      {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet first: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code>, or an <a href={href(['models'])}>imported accuracy predictor</a>.</Empty>}
+      {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet, or an <a href={href(['models'])}>imported accuracy predictor</a>. <Begin /></Empty>}
       <div class="search-grid">
         <form class="form" onSubmit={submit}>
           <Card title="What">

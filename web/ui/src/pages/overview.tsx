@@ -3,18 +3,19 @@ import { bestIn } from '../comparison';
 import { ago, metricName, metricValue, percent, short } from '../format';
 import { keyOf } from '../front';
 import { activeJobs, isActive, kindName, subjectPage } from '../jobs';
-import { Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Spark, State, Table } from '../parts';
+import { Begin, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Spark, State, Table } from '../parts';
 import { href } from '../router';
 import { useGet, useList, useLoaded, useTick } from '../state';
 import { Subject, useNames } from './jobs';
 
-function Running() {
+/** `first`: there is no supernet yet. */
+function Running({ first }: { first: boolean }) {
   const { data, error } = useLoaded(activeJobs, 'active jobs', ['job']);
   const now = data ?? [];
   return (
     <Card title="Now" class="wide" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
       <Failed error={error} />
-      {data && now.length === 0 && <Empty>Nothing is running. Start with <code>espalier supernet train</code>, or <a href={href(['searches', 'new'])}>submit a search</a>.</Empty>}
+      {data && now.length === 0 && <Empty>Nothing is running. {first && <Begin />} {first ? 'Then' : 'You can'} <a href={href(['searches', 'new'])}>submit a search</a>.</Empty>}
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
@@ -84,7 +85,7 @@ export function Overview() {
   return (
     <Page title="Overview" actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
       <div class="grid">
-        <Running />
+        <Running first={supernets.data?.length === 0} />
         <Card title="Searches" note={<a href={href(['searches'])}>all</a>}>
           <Listed of={searches} empty="No search yet.">{(all) => (
             <Table label="Latest searches" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
@@ -95,7 +96,7 @@ export function Overview() {
         </Card>
         <Lately />
         <Card title="Supernets" note={<a href={href(['supernets'])}>all</a>}>
-          <Listed of={supernets} empty={<>No supernet yet: <code>espalier supernet train NAME --space … --dataset …</code></>}>{(all) => (
+          <Listed of={supernets} empty="No supernet yet.">{(all) => (
             <Table label="Latest supernets" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
               { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Largest', number: true, cell: (s) => percent(s.top1_largest) }, { title: 'Smallest', number: true, cell: (s) => percent(s.top1_smallest) },
             ]} />

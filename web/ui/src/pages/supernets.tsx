@@ -1,6 +1,6 @@
 import type { Supernet } from '../api';
 import { ago, percent, short } from '../format';
-import { Card, Find, found, Listed, Page, State, Table } from '../parts';
+import { Begin, Card, Find, found, Listed, Page, State, Table } from '../parts';
 import { useList, useTick } from '../state';
 
 export function Supernets() {
@@ -8,7 +8,7 @@ export function Supernets() {
   const supernets = useList<Supernet>('/supernets', ['supernet']);
   return (
     <Page title="Supernets" lead="One set of shared weights per space and data set; every subnet is a slice of it.">
-      <Listed of={supernets} empty={<>No supernet yet: <code>espalier supernet train NAME --space fashion_small --dataset NAME</code></>}>
+      <Listed of={supernets} empty={<>No supernet yet. <Begin /></>}>
         {(all) => <Card>
           <Find of={all} />
           <Table label="Supernets" rows={found(all)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
