@@ -28,6 +28,8 @@ test('results of DyNAS-T open as a search: its points are drawn, its front is a 
   assert.equal(best.length, 20);
   await card('Pareto front').getByText('30 networks, 20 on the final front').waitFor();
   assert.match(await page.locator('.lead').innerText(), /Space ofa_mbv3, imported, on dynast\s+done/);
+  await page.getByRole('button', { name: 'Report' }).waitFor();
+  for (const role of ['button', 'link']) assert.equal(await page.getByRole(role, { name: /Extend|Search again/ }).count(), 0, 'what the daemon would refuse');
   // Every network of the front is walked to, and its mark is at that place; so is one that is not on it.
   const canvas = page.locator('.scatter canvas.over'), tip = page.locator('.tip'), measured = await shade('measured');
   const ink = (x, y) => page.locator('.scatter canvas.base').evaluate((c, [x, y, measured]) => { // a little beside the line of the front

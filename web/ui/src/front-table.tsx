@@ -31,7 +31,8 @@ export function Interval({ name, metric, before, most, brief }: { name: string; 
 
 /** Where the front's values come from. */
 function whence(front: Front | undefined | null): string {
-  if (!front?.stage) return 'the best so far';
+  if (!front?.items.length) return '';
+  if (!front.stage) return 'the best so far';
   if (front.stage !== 'final') return 'predicted so far';
   if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
@@ -59,7 +60,7 @@ function columnsOf({ rows, goals, keys, nameOf, onPick }: Props): Col<FrontItem>
 
 export function FrontTable(props: Props) {
   const { front, rows, note, sort, selected, onPick } = props;
-  const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'No front yet.';
+  const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'There is no front.';
   return (
     <Card title="The front as a table" class="wide" note={[note, whence(front)].filter(Boolean).join('; ')}>
       {rows.length > 1 && <div class="toolbar"><TickedNetworks space={props.space} search={props.search} /></div>}

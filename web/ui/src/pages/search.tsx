@@ -61,7 +61,7 @@ function Hypervolume({ id, search, nameOf }: { id: string; search: Search; nameO
   const reference = Object.entries(search.reference_point ?? {}).map(([key, v]) => `${nameOf(key)} ${metricValue(key, v)}`).join(', ');
   return (
     <Card title="Hypervolume" note={reference ? `reference point: ${reference}` : undefined}>
-      <Reading of={read}>{() => (curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" compare={(values) => volumes(values, curves.findIndex((c) => c.dashed))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'It grows with the first generation.'}</Empty>)}</Reading>
+      <Reading of={read}>{() => (curves.some((c) => c.y.some((v) => v != null)) ? <Lines title="Hypervolume over evaluations" curves={curves} xTitle="evaluations" compare={(values) => volumes(values, curves.findIndex((c) => c.dashed))} /> : <Empty>{search.objectives.length > 6 ? 'Of more than six objectives there is none.' : 'There is none before the first generation.'}</Empty>)}</Reading>
     </Card>
   );
 }
@@ -86,12 +86,12 @@ const calibrated = (latest: Calibration | undefined): [string, ComponentChildren
 /** Of several boards each is told by itself. `boards`: ids of those that the search is about. */
 function Trust({ search, boards, nameOf }: { search: Search; boards: string[]; nameOf: Record<string, string> }) {
   const p = search.predictor;
-  const other = search.accuracy === 'evaluated' ? 'none: each candidate is evaluated' : search.models?.find((m) => m.kind === 'accuracy')?.name;
+  const other = search.accuracy === 'evaluated' ? 'none: each candidate is evaluated' : search.models?.find((m) => m.kind === 'accuracy')?.name ?? (isActive(search) ? '' : 'none');
   const latest = new Map((search.calibrations ?? []).map((c) => [c.profile_id, c])), all = [...new Set([...boards, ...latest.keys()])];
   return (
     <Card title="How far to trust the predictions" note={latest.size ? 'before → after calibration' : undefined}>
       <Facts rows={[
-        ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : other ?? 'not fitted yet'],
+        ['Accuracy predictor', p ? `${p.model}, ${p.n} subnets` : other || 'not fitted yet'],
         ...(p || !other ? [['Accuracy, rank agreement (tau)', <Against key="tau" own={p?.kendall_tau} plain={p?.baseline_kendall_tau} digits={3} />],
         ['Accuracy, root mean square error', <Against key="rmse" own={p?.rmse} plain={p?.baseline_rmse} digits={2} points />],
         ['Accuracy, mean error', p?.mae == null ? '–' : `${(100 * p.mae).toFixed(2)} points`]] as [string, ComponentChildren][] : []),
@@ -222,12 +222,12 @@ export function SearchPage({ id }: { id: string }) {
   const objective = keyOf(search?.objectives[0] ?? { metric: 'top1' }), goals = [...search.objectives, ...(search.constraints ?? [])].map(keyOf);
   const chosen = selected ? byId.get(selected) : undefined;
   const pinned = pins.data?.find((p) => p.arch_id === selected);
-  const running = job.data && isActive(job.data), weights = weightsOf(search);
+  const running = job.data && isActive(job.data), weights = weightsOf(search), imported = search.strategy === 'imported', done = search.state === 'done' && !imported;
 
   const beside = (
     <>
       <Hypervolume id={search.id} search={search} nameOf={nameOf} />
-      <Trust search={search} boards={boards} nameOf={profiles} />
+      {!imported && <Trust search={search} boards={boards} nameOf={profiles} />}
     </>
   );
 
@@ -244,15 +244,15 @@ export function SearchPage({ id }: { id: string }) {
         {running && search.state !== 'paused' && <Act do={() => post(`${at}/pause`)} done="The search pauses at its next step, until you resume it.">Pause</Act>}
         {running && <Act do={() => post(`${at}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${at}/resume`)} done="The search goes on.">Resume</Act>}
-        <a class="button" href={href(['searches', 'new'], { from: search.id })}>Search again with changes</a>
-        {search.state === 'done' && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
+        {!imported && <a class="button" href={href(['searches', 'new'], { from: search.id })}>Search again with changes</a>}
+        {done && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
         <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
         {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
         {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'json', profiles)}>JSON</Act>}
         <Remove kind="search" name={search.name} path={at} then={() => go(['searches'])} />
       </>
     }>
-      {asks === 'extend' && search.state === 'done' && <Extend search={search} close={() => setAsks('')} />}
+      {asks === 'extend' && done && <Extend search={search} close={() => setAsks('')} />}
       {asks === 'report' && <Report search={search} close={() => setAsks('')} />}
       {running && job.data && <Card><ProgressLine job={job.data} /></Card>}
       {!!search.result?.['ending'] && <Card>The search has ended: {search.result['ending'] as string}.</Card>}
@@ -297,7 +297,7 @@ export function SearchPage({ id }: { id: string }) {
         <FrontTable front={front.data} rows={shown} note={shownNote} goals={goals} keys={keys} x={x} sort={query.get('fsort') ?? ''} nameOf={nameOf} selected={selected} space={search.space} search={id} onPick={pick} />
         {boards.length > 1 && items.length > 0 && (
           <Card title="The front on each board" class="wide" note={shownNote}>
-            <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} />
+            {shown.length > 0 ? <BoardFronts items={shown} boards={boards.map((b) => ({ key: `latency_us:${b}`, name: profiles[b] ?? b, direction: directionOf(`latency_us:${b}`) }))} y={objective} yTitle={nameOf(objective)} direction={directionOf(objective)} selected={selected} onPick={pick} /> : <Empty>No network of the front keeps these limits. Widen one of them.</Empty>}
           </Card>
         )}
         {candidateTable}
