@@ -1,7 +1,8 @@
 // Boards: what they have done, their noise, how good their predictions are, and one search on two of them.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, nameOf, open, page, shot, stack, twoBoards } from './world.mjs';
+import { card, comes, faults, nameOf, open, page, search, shot, shots, stack, twoBoards } from './world.mjs';
 
 test('the device page tells what a board has done, and takes it out of service and back', async () => {
   const board = (await stack.get('/devices')).items[0];
@@ -110,6 +111,32 @@ test('a search for two boards shows its front on each of them', async () => {
   for (const { id } of profiles) await page.getByLabel('Add a limit').selectOption(`latency_us:${id}`);
   const labels = await page.locator('.limits input').evaluateAll((fields) => fields.map((field) => field.getAttribute('aria-label')));
   assert.equal(new Set(labels).size, 4, `each field has a name of its own: ${labels}`);
+  // Boards are told apart where a metric is chosen, and every limit is in sight with the ways to more and to none.
+  for (const [width, height] of [[1440, 900], [360, 740]]) {
+    await page.setViewportSize({ width, height });
+    const cut = await page.locator('.row-of select').first().evaluate((field) => { const ctx = document.createElement('canvas').getContext('2d'); ctx.font = getComputedStyle(field).font; return Math.max(...[...field.options].filter((o) => /^Latency/.test(o.text)).map((o) => ctx.measureText(o.text).width)) - (field.clientWidth - 30); });
+    assert.ok(cut <= 0, `the names of metrics are cut by ${cut} pixels at ${width}`);
+    const hidden = await page.locator('.limits').evaluate((e) => [...e.querySelectorAll('select, button, input')].filter((field) => {
+      const [r, on] = [field.getBoundingClientRect(), (field.closest('.bounds') ?? e).getBoundingClientRect()];
+      return r.left < on.left - 1 || r.right > on.right + 1 || r.top < on.top - 1 || r.bottom > on.bottom + 1;
+    }).map((field) => field.getAttribute('aria-label') ?? field.textContent));
+    assert.deepEqual(hidden, [], `out of sight at ${width}`);
+    assert.deepEqual(await faults(), []);
+    await shot(`search-two-boards-${width}`);
+    if (shots) await page.locator('.limited').screenshot({ path: join(shots, `limits-${width}.png`) });
+  }
+  await page.setViewportSize({ width: 1360, height: 900 });
+  await open(`searches/${made.search.id}?f=top1~2~`);
+  await card('The front on each board').getByText('No network of the front keeps these limits.').waitFor();
+  assert.equal(await fronts.count(), 0);
+  await open(`searches/compare?of=${made.search.id},${search}`);
+  const table = page.getByRole('region', { name: 'The searches side by side' });
+  await table.waitFor();
+  assert.match(await table.locator('tr', { has: page.getByRole('rowheader', { name: 'Networks measured', exact: true }) }).locator('td').first().innerText(), /^(\d+ on (slow|test)-board(, )?){2}$/);
+  assert.equal(new Set(await table.locator('tr:last-child').last().locator('th, td').evaluateAll((cells) => cells.map((cell) => getComputedStyle(cell).borderBottomWidth))).size, 1, 'one cell has a line below it, another none');
+  await shot('compare-two-boards');
+  await open(`searches/${made.search.id}`);
+  await fronts.first().waitFor();
   const calibrations = profiles.map((p, i) => ({ profile_id: p.id, version: 3 + i, kind: 'network', rung: 'line', a: 1, c: 0, n: 7 + i, residual_sd: 0.01, before: null, after: null }));
   const trust = card('How far to trust the predictions').locator('section'), own = new RegExp(`/searches/${made.search.id}$`);
   for (const told of [[], calibrations]) {

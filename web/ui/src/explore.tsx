@@ -35,19 +35,19 @@ function Bound({ name, title, at, range, set }: { name: string; title: string; a
   );
 }
 
-/** What the limits answer, and those that are set, in one row of a fixed height: neither moves a chart below. */
+/** What the limits answer, and those that are set, in a place of a fixed height: neither moves a chart below. */
 export function Limits({ ranges, keys, names, change, children }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void; children: ComponentChildren }) {
   const [added, setAdded] = useState<string[]>([]);
   const row = useRef<HTMLDivElement>(null);
   const open = [...new Set([...Object.keys(ranges), ...added])];
-  useEffect(() => { row.current!.scrollLeft = row.current!.scrollWidth; }, [open.length]); // the newest is seen
+  useEffect(() => { row.current!.scrollTop = row.current!.scrollHeight; }, [open.length]); // the newest is seen
   return (
     <div class="limited">
       <div class="answer" role="status">{children}</div>
-      <div class="limits" ref={row}>
+      <div class="limits">
         <label>Limit <Select aria-label="Add a limit" value="" set={(key) => setAdded([...added, key])} of={[['', 'add…'], ...keys.filter((k) => !open.includes(k)).map((k) => [k, names.title(k)] as const)]} /></label>
         {open.length > 0 && <button type="button" aria-label="Clear limits" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear</button>}
-        {open.map((key) => {
+        <div class="bounds" ref={row}>{open.map((key) => {
           const bound = { name: key, title: names.title(key), range: ranges[key] ?? { low: null, high: null }, set: (r: Range) => change(key, r) };
           return (
             <span key={key} class="limit">
@@ -55,7 +55,7 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
               <button type="button" class="quiet" aria-label={`Remove the limit of ${bound.title}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
             </span>
           );
-        })}
+        })}</div>
       </div>
     </div>
   );
