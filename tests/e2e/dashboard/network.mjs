@@ -41,6 +41,7 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   assert.equal(await drawn.locator('polygon.se').count(), known.units.filter((u) => u.se).length);
   await comes(drawn.locator('th', { hasText: 'test-board' })); // the board with a table is shown unasked
   const cells = await drawn.locator('tbody tr').nth(1).locator('.bar-cell').allInnerTexts();
+  await drawn.getByText(/[\d.]+ [µm]s in all, calibrated; the bars are not/).waitFor(); // they do not add up to it
   assert.ok(cells.length === 4 && cells.every((text) => /\d/.test(text)), cells.join());
   const { items: measured } = await stack.get(`/measurements?graph_id=${known.graph_id}`);
   const accepted = measured.filter((m) => m.state === 'accepted');

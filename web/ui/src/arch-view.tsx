@@ -58,7 +58,7 @@ export function ArchView({ space, arch, profile }: { space: string; arch: string
       <Drawing arch={data} />
       <Facts rows={[...costFacts(data.cost), ...(data.latency ? [[data.latency.state === 'interpolated' ? 'Latency, interpolated' : 'Latency, predicted', `${latency(data.latency.us)}${data.latency.calibrated ? '' : ', not calibrated'}`] as [string, string]] : [])]} />
       <details>
-        <summary>Unit by unit</summary>
+        <summary>Unit by unit{data.latency?.calibrated && ', not calibrated'}</summary>
         <Table label="Units of the network" rows={data.units} rowKey={(u) => `${data.units.indexOf(u)}`} columns={[
           { title: 'Unit', cell: (u) => u.signature }, { title: 'MACs', number: true, cell: (u) => short(u.macs) }, { title: 'Parameters', number: true, cell: (u) => short(u.params) },
           { title: 'Latency', number: true, cell: (u) => latency(u.latency_us, most) }, { title: 'Share', number: true, cell: (u) => (total > 0 ? percent((u.latency_us ?? 0) / total, 1) : '–') },

@@ -64,7 +64,7 @@ function barsOf(arch: Arch, boards: OnBoard[]): Bar[] {
   return [
     ...boards.map((b): Bar => {
       const most = largest(b.arch.units.map((u) => u.latency_us));
-      return { key: b.profile, title: b.name, total: b.arch.latency ? `${latency(b.arch.latency.us)} in all` : 'incomplete table', shade: 'curve-3', most, of: (_u, at) => b.arch.units[at]?.latency_us, text: (v) => latency(v, most) };
+      return { key: b.profile, title: b.name, total: b.arch.latency ? `${latency(b.arch.latency.us)} in all${b.arch.latency.calibrated ? ', calibrated; the bars are not' : ''}` : 'incomplete table', shade: 'curve-3', most, of: (_u, at) => b.arch.units[at]?.latency_us, text: (v) => latency(v, most) };
     }),
     ...counted.map(([key, title, member, shade, text, total]): Bar => ({ key, title, total, shade, text, most: Math.max(...arch.units.map((u) => u[member])), of: (u) => u[member] })),
   ];
