@@ -36,7 +36,7 @@ test('the overview shows what runs and how far it is, leads to it, tells what th
   assert.equal(await page.locator('main .problem').count(), 0);
   assert.deepEqual(await faults(), []);
   await shot('overview-running');
-  await running.getByRole('link', { name: 'Search' }).click();
+  await running.getByRole('link', { name: 'Search seen to run' }).click();
   await page.getByRole('heading', { level: 1, name: 'seen to run' }).waitFor();
   await open('');
   await stack.post(`/searches/${made.id}/cancel`, {});

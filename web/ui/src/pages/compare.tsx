@@ -13,8 +13,8 @@ import { href, route } from '../router';
 import { aboutThese, useLoaded, type Loaded } from '../state';
 import { shortBoards } from '../titles';
 
-/** `measured`: networks that its strategy had measured, on each of its boards. */
-type Column = Compared & { body: Body | null; measured: number[] };
+/** `measured`: networks that its strategy had measured, by each of its latencies. */
+type Column = Compared & { body: Body | null; measured: [string, number][] };
 type Growth = { series: { evaluations: number[]; hypervolume: (number | null)[] }[] };
 
 const pathOf = (id: string) => api`/searches/${id}`;
@@ -30,8 +30,8 @@ async function read(id: string): Promise<Column | null> {
   if (!search) return null;
   const [front, body] = await Promise.all([get<Front>(`${pathOf(id)}/front`).catch(orNull), get<Body>(`${pathOf(id)}/request`).catch(orNull)]);
   const boards = search.objectives.map(keyOf).filter((key) => key.startsWith('latency_us:pf_'));
-  const measured = await Promise.all(boards.map((key) => get<CandidatePage>(api`/searches/${id}/candidates?page_size=1&where=${`${key}=measured,strategy=${search.strategy}`}`).catch(orNull)));
-  return { search, items: front?.items ?? [], body, measured: measured.map((page) => page?.total ?? 0) };
+  const measured = await Promise.all(boards.map(async (key): Promise<[string, number]> => [key, (await get<CandidatePage>(api`/searches/${id}/candidates?page_size=1&where=${`${key}=measured,strategy=${search.strategy}`}`).catch(orNull))?.total ?? 0]));
+  return { search, items: front?.items ?? [], body, measured };
 }
 
 /** How the hypervolume of each grew below one point, by the values that its candidates have now. */
@@ -87,7 +87,7 @@ export function Compare() {
   const note = point ? `of ${nameOf(y)} and ${nameOf(x)}, below ${metricValue(y, worstY)} and ${metricValue(x, worstX)} for all of them` : '';
   const settings = differing(all.map((c) => c.body && settingsOf(named(c.body, boards))));
   const rows: [string, ComponentChildren[]][] = [
-    ['State', all.map((c) => <State of={c.search.state} />)], ['Space', all.map((c) => c.search.space)], ['Evaluations done', all.map((c) => short(c.search.evaluations_done))], ['Networks measured', all.map((c) => c.measured.join(', ') || '–')], ['On the front', all.map((c) => c.items.length)],
+    ['State', all.map((c) => <State of={c.search.state} />)], ['Space', all.map((c) => c.search.space)], ['Evaluations done', all.map((c) => short(c.search.evaluations_done))], ['Networks measured', all.map((c) => c.measured.map(([key, n]) => n + (c.measured.length > 1 ? nameOf(key).replace(/.* on /, ' on ') : '')).join(', ') || '–')], ['On the front', all.map((c) => c.items.length)],
     ['Hypervolume of the front', all.map((_, i) => (areas ? `${say(areas[i]!)}${largest > 0 ? ` (${percent(areas[i]! / largest, 1)})` : ''}` : '–'))],
     ...settings.map(({ name, values }): [string, ComponentChildren[]] => [name[0]!.toUpperCase() + name.slice(1), values]),
   ];

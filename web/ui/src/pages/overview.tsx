@@ -8,8 +8,10 @@ import { href } from '../router';
 import { useGet, useList, useLoaded, useTick } from '../state';
 import { Subject, useNames } from './jobs';
 
+type Names = { names: Map<string, string> | null };
+
 /** `first`: there is no supernet yet. */
-function Running({ first }: { first: boolean }) {
+function Running({ first, names }: Names & { first: boolean }) {
   const { data, error } = useLoaded(activeJobs, 'active jobs', ['job']);
   const now = data ?? [];
   return (
@@ -19,7 +21,7 @@ function Running({ first }: { first: boolean }) {
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
-            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)}</a>
+            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)} {names?.get(job.subject)}</a>
             <State of={job.state} />
           </div>
           <ProgressLine job={job} />
@@ -30,14 +32,13 @@ function Running({ first }: { first: boolean }) {
 }
 
 /** What ended last, and how. */
-function Lately() {
+function Lately({ names }: Names) {
   const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', ['job']);
-  const names = useNames();
   if (!data?.length) return null;
   return (
     <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
       <Table label="What ended last" rows={data} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-        { title: 'Job', cell: (j) => kindName(j.kind) }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
+        { title: 'Job', cell: (j) => kindName(j.kind) }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
       ]} />
     </Card>
   );
@@ -77,6 +78,7 @@ function diskOf(s: System) {
 
 export function Overview() {
   useTick(20000);
+  const names = useNames().data;
   const system = useGet<System>('/system', ['job', 'device']);
   const searches = useList<Search>('/searches', ['search', 'front', 'generation']);
   const supernets = useList<Supernet>('/supernets', ['supernet']);
@@ -85,16 +87,16 @@ export function Overview() {
   return (
     <Page title="Overview" actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
       <div class="grid">
-        <Running first={supernets.data?.length === 0} />
+        <Running first={supernets.data?.length === 0} names={names} />
         <Card title="Searches" note={<a href={href(['searches'])}>all</a>}>
           <Listed of={searches} empty="No search yet.">{(all) => (
             <Table label="Latest searches" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
               { title: 'Name', cell: (s) => s.name }, { title: 'State', cell: (s) => <State of={s.state} /> }, { title: 'Front', number: true, cell: (s) => s.front_size ?? '–' },
-              { title: 'Its best', cell: (s) => <Best search={s} /> },
+              { title: 'Best in each', cell: (s) => <Best search={s} /> },
             ]} />
           )}</Listed>
         </Card>
-        <Lately />
+        <Lately names={names} />
         <Card title="Supernets" note={<a href={href(['supernets'])}>all</a>}>
           <Listed of={supernets} empty="No supernet yet.">{(all) => (
             <Table label="Latest supernets" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
