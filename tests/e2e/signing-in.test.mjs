@@ -44,6 +44,7 @@ test('a stranger sees the way in and nothing else; a wrong token says so', async
   await page.setViewportSize({ width: 360, height: 700 });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 360), 'it fits a phone');
   await page.setViewportSize({ width: 1200, height: 800 });
+  await page.getByText('--url unix:PATH').waitFor(); // the daemon may want a token on its own machine, too
   await signIn('esp_a_wrong');
   await page.getByRole('alert').filter({ hasText: 'unknown or was revoked' }).waitFor();
 });
@@ -59,6 +60,11 @@ test('a token signs in: the page is live, and no script can read what the browse
   assert.deepEqual([others.length, cookie.httpOnly, cookie.sameSite, cookie.path], [0, true, 'Strict', '/']);
   assert.ok(!cookie.value.startsWith('esp_a_'), 'the cookie holds the token itself');
   if (shots) await page.screenshot({ path: join(shots, 'signed-in.png') });
+  await page.setViewportSize({ width: 360, height: 700 });
+  const foot = await page.locator('.side-foot > .live, .side-foot > label').evaluateAll((parts) => parts.map((part) => { const { top, height } = part.getBoundingClientRect(); return [top + height / 2, height]; }));
+  assert.ok(Math.abs(foot[0][0] - foot[1][0]) < 4 && foot.every(([, height]) => height < 44), `dot and word, word and box stand in one line: ${foot}`);
+  if (shots) await page.screenshot({ path: join(shots, 'signed-in-360.png') });
+  await page.setViewportSize({ width: 1200, height: 800 });
 });
 
 test('another tab of the browser notices who signs in and out, without being loaded anew', async () => {
@@ -129,6 +135,14 @@ test('what the scope does not reach is refused with a sentence that names what i
   await page.getByText('bars').first().waitFor();
   assert.equal(await page.getByRole('button', { name: 'Remove…' }).count(), 0, 'only administrators remove');
   assert.equal(await page.getByRole('columnheader', { name: 'Do' }).count(), 0, 'a column with nothing in it');
+  const { job } = await stack.post('/models', { name: 'no table', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+  await stack.waitFor('its end', async () => (await stack.get(`/jobs/${job.id}`)).state === 'failed');
+  await page.goto(`${url}/#/jobs/${job.id}`);
+  await page.getByRole('button', { name: 'Download the log' }).waitFor(); // which is reading
+  assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, 'what it may not do is offered');
+  await page.goto(`${url}/#/`);
+  await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
+  assert.equal(await page.getByRole('link', { name: /New search/ }).count(), 0, 'what it may not do is offered');
   await page.goto(`${url}/#/devices`);
   await page.getByRole('button', { name: 'Add a board' }).first().click();
   await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before

@@ -249,8 +249,8 @@ export const Toasts = () => (
 type User = { kind: string; id: string; name: string };
 const UserOf = ({ kind, id, name }: User) => (/^(search|supernet|job|model)$/.test(kind) ? <a href={href([kind + (kind === 'search' ? 'es' : 's'), id])}>{kind} {name}</a> : <>{kind} {name}</>);
 
-/** A button that does something at the daemon: off while it does, and says what went wrong, with the ways to those that need what was to go. */
-export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?: string; class?: string; off?: boolean; children: ComponentChildren }) {
+/** A button that does something at the daemon, which a session that may only read does not see unless it `reads`: off while it does, and says what went wrong, with the ways to those that need what was to go. */
+export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?: string; class?: string; off?: boolean; reads?: boolean; children: ComponentChildren }) {
   const [busy, setBusy] = useState(false), [users, setUsers] = useState<User[]>([]);
   const click = () => {
     if (props.confirm && !window.confirm(props.confirm)) return;
@@ -263,7 +263,7 @@ export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?
   };
   return (
     <>
-      <button type="button" class={props.class ?? ''} disabled={busy || props.off} onClick={click}>{props.children}</button>
+      <button type="button" class={`${props.class ?? ''} ${props.reads ? '' : 'act'}`} disabled={busy || props.off} onClick={click}>{props.children}</button>
       {users.length > 0 && <span class="note">Needed by {users.map((user, i) => <span key={user.id}>{i > 0 && ', '}<UserOf {...user} /></span>)}</span>}
     </>
   );

@@ -51,7 +51,7 @@ function LogCard({ id, live }: { id: string; live: boolean }) {
   const rest = text.length - shown.length + (found ? 0 : log.begin);
   const none = !log.text ? 'The log is empty.' : found?.length === 0 ? 'No line of the log has these words.' : null;
   return (
-    <Card title="Log" class="wide" note={(log.text || behind) && <span class="row-of"><FindField /><Act do={() => saveLog(id)}>Download the log</Act></span>}>
+    <Card title="Log" class="wide" note={(log.text || behind) && <span class="row-of"><FindField /><Act reads do={() => saveLog(id)}>Download the log</Act></span>}>
       <Failed error={error} />
       {none ? (behind ? !error && <Waiting /> : <Empty>{none}</Empty>) : <pre class="log" tabIndex={0}>{shown}</pre>}
       {found && found.length > 0 && <p class="note" role="status">{found.length} {found.length === 1 ? 'line' : 'lines'}{rest > 0 ? ', of which the latest are shown' : ''}</p>}

@@ -245,10 +245,10 @@ export function SearchPage({ id }: { id: string }) {
         {running && <Act do={() => post(`${at}/cancel`)} confirm="Stop the search? It can be resumed." done="The search stops.">Stop</Act>}
         {['paused', 'failed', 'canceled'].includes(search.state) && <Act class="primary" do={() => post(`${at}/resume`)} done="The search goes on.">Resume</Act>}
         {!imported && <a class="button" href={href(['searches', 'new'], { from: search.id })}>Search again with changes</a>}
-        {done && <button type="button" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
+        {done && <button type="button" class="act" aria-expanded={asks === 'extend'} onClick={() => setAsks(asks === 'extend' ? '' : 'extend')}>Extend</button>}
         <button type="button" aria-expanded={asks === 'report'} onClick={() => setAsks(asks === 'report' ? '' : 'report')}>Report</button>
-        {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
-        {candidates.size > 0 && <Act do={() => exportCandidates(search.id, search.name, 'json', profiles)}>JSON</Act>}
+        {candidates.size > 0 && <Act reads do={() => exportCandidates(search.id, search.name, 'csv', profiles)}>CSV of {whole ? '' : 'all '}{short(total)} candidates</Act>}
+        {candidates.size > 0 && <Act reads do={() => exportCandidates(search.id, search.name, 'json', profiles)}>JSON</Act>}
         <Remove kind="search" name={search.name} path={at} then={() => go(['searches'])} />
       </>
     }>

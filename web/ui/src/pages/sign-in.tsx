@@ -31,7 +31,7 @@ export function SignIn() {
           <input ref={field} type="password" name="token" autocomplete="current-password" spellcheck={false} required aria-invalid={error ? true : undefined} />
         </label>
         <button type="submit" class="primary" disabled={busy}>Sign in</button>
-        <p class="note">On the daemon's machine this makes one (scopes: read, submit, admin):</p>
+        <p class="note">On the daemon's machine this makes one (scopes: read, submit, admin). If that is refused, <code>--url unix:PATH</code> goes by the socket in the daemon's data folder:</p>
         <Code>espalier token add --scope admin --label dashboard</Code>
       </form>
     </main>

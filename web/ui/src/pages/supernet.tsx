@@ -49,7 +49,7 @@ function CurveTools({ view: { over, log }, name, path }: { view: View; name: str
     <div class="wide toolbar">
       <label>Across <Select value={over} set={(x) => setQuery({ x: x === 'epoch' ? x : '' })} of={[['step', 'step'], ['epoch', 'epoch']]} /></label>
       <Check on={log} set={(on) => setQuery({ logy: on ? '1' : '' })}>Up logarithmic</Check>
-      <Act do={save}>Save as CSV</Act>
+      <Act reads do={save}>Save as CSV</Act>
     </div>
   );
 }
