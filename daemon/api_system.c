@@ -270,6 +270,10 @@ static void serve_events(struct web_request *req) {
         last = web_query(req, "after");
     if (r == 0)
         r = web_parse_int("after", last, 0, INT64_MAX, &err, &after);
+    if (r != 0 && last != NULL && last == web_header(req, "Last-Event-ID"))
+        err_set(&err, ESP_EPARSE, NULL,
+                "the header Last-Event-ID must be the id of an event, from 0 on, not \"%.60s\"",
+                last);
     if (r != 0)
         web_reply_error(req, &err, NULL);
     else

@@ -8,16 +8,18 @@ void latency_quality_compute(const double *predicted_us, const double *low_us,
                              const double *high_us, const double *measured_us, size_t n,
                              struct latency_quality *ret_quality) {
     struct latency_quality q = {.n = (int)n};
-    double inside = 0;
+    double inside = 0, within_5 = 0, within_10 = 0; /* whole numbers: a share is 1 at most */
     for (size_t i = 0; i < n; i++) {
         double e = predicted_us[i] / measured_us[i] - 1;
         q.mape += fabs(e) / (double)n;
         q.bias += e / (double)n;
-        q.within_5 += (fabs(e) <= 0.05) / (double)n;
-        q.within_10 += (fabs(e) <= 0.10) / (double)n;
+        within_5 += fabs(e) <= 0.05;
+        within_10 += fabs(e) <= 0.10;
         if (low_us && high_us)
             inside += measured_us[i] >= low_us[i] && measured_us[i] <= high_us[i];
     }
+    q.within_5 = within_5 / (double)n;
+    q.within_10 = within_10 / (double)n;
     q.coverage = low_us && high_us ? inside / (double)n : NAN;
     q.kendall_tau = stats_kendall_tau(predicted_us, measured_us, n);
     q.spearman_rho = stats_spearman_rho(predicted_us, measured_us, n);

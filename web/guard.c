@@ -76,6 +76,20 @@ bool guard_origin(const char *origin, const char *host) {
     return host != NULL && strcasecmp(origin, host) == 0;
 }
 
+/* Whether the charset is UTF-8, where the parameters of a media type name one. */
+static bool is_utf8(const char *parameters) {
+    for (const char *at = strchr(parameters, ';'); at != NULL; at = strchr(at, ';')) {
+        at += 1 + strspn(at + 1, " \t");
+        if (strncasecmp(at, "charset=", 8) != 0)
+            continue;
+        at += 8;
+        size_t quote = *at == '"', len = strcspn(at + quote, "\"; \t");
+        if (len != 5 || strncasecmp(at + quote, "utf-8", len) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* wanted, with or without parameters. */
 static bool is_type(const char *content_type, const char *wanted) {
     size_t len = strlen(wanted);
@@ -83,7 +97,7 @@ static bool is_type(const char *content_type, const char *wanted) {
         return false;
     const char *rest = content_type + len;
     rest += strspn(rest, " \t");
-    return *rest == '\0' || *rest == ';';
+    return *rest == '\0' || (*rest == ';' && is_utf8(rest));
 }
 
 bool guard_is_json(const char *content_type) {

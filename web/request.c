@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #include "base/json.h"
@@ -307,16 +308,32 @@ static const struct web_asset *find_asset(const struct web_request *req) {
     if (assets == NULL || !web_is_get(req))
         return NULL;
     const char *path = strcmp(req->path, "/") == 0 ? "/index.html" : req->path;
-    const struct web_asset *index = NULL;
-    for (const struct web_asset *asset = assets; asset->path != NULL; asset++) {
+    for (const struct web_asset *asset = assets; asset->path != NULL; asset++)
         if (strcmp(asset->path, path) == 0)
             return asset;
-        if (strcmp(asset->path, "/index.html") == 0)
-            index = asset;
-    }
-    /* The pages of the dashboard have addresses of their own, which all load the same document. */
-    bool page = strncmp(path, "/api/", 5) != 0 && strchr(strrchr(path, '/'), '.') == NULL;
-    return page ? index : NULL;
+    return NULL; /* the dashboard's pages are all at "/", behind a '#' */
+}
+
+struct length_check {
+    const char *first;
+    bool differ;
+};
+
+static enum MHD_Result look_at_length(void *context, enum MHD_ValueKind kind, const char *key,
+                                      const char *value) {
+    struct length_check *check = context;
+    if (strcasecmp(key, "Content-Length") != 0)
+        return MHD_YES;
+    check->differ = check->first != NULL && (value == NULL || strcmp(check->first, value) != 0);
+    check->first = value;
+    return check->differ ? MHD_NO : MHD_YES;
+}
+
+/* Of two lengths others may take the one that we do not, and another request to begin between. */
+static bool has_two_lengths(const struct web_request *req) {
+    struct length_check check = {NULL, false};
+    MHD_get_connection_values(req->connection, MHD_HEADER_KIND, look_at_length, &check);
+    return check.differ;
 }
 
 static int match_route(struct web_request *req, struct err *err) {
@@ -365,12 +382,17 @@ static bool has_body(const struct web_request *req) {
  * connection, and a sender that does not wait for "100 Continue" may never read it. */
 static enum MHD_Result begin(struct web_request *req) {
     const char *length = web_header(req, "Content-Length");
+    bool two_lengths = has_two_lengths(req);
+    if (two_lengths) {
+        err_set(&req->refused, ESP_EPARSE, NULL, "the request has two different Content-Length");
+        web_set_header(req, "Connection", "close");
+    }
     if (req->refused.code == 0)
         check_head(req, &req->refused);
     if (req->conn != NULL)
         req->conn->deadline_us = web_now_us() + req->server->config->body_us;
-    if (req->refused.code != 0 && has_body(req) &&
-        (length == NULL || strtoull(length, NULL, 10) > DRAIN_MAX)) {
+    bool long_body = has_body(req) && (length == NULL || strtoull(length, NULL, 10) > DRAIN_MAX);
+    if (req->refused.code != 0 && (two_lengths || long_body)) {
         web_reply_error(req, &req->refused, NULL);
         return web_send(req);
     }

@@ -61,8 +61,7 @@ struct web_config {
     const char *const *hosts;            /* further names that Host may have; ends with NULL */
     const struct web_tls *tls;           /* NULL: plain HTTP */
     const struct web_route *routes;      /* ends with method NULL */
-    const struct web_asset *assets;      /* ends with path NULL; what is neither route nor asset nor
-                                            below /api/ gets the asset "/index.html" */
+    const struct web_asset *assets;      /* ends with path NULL; "/" is "/index.html" */
     const char *session_cookie; /* begins the name of the cookie that holds a session, which
                                    the port ends, as browsers do not keep ports apart; NULL:
                                    none */

@@ -133,6 +133,12 @@ def unknown_series():
     return answer.status
 
 
+def other_types():
+    statuses = {post(TOKEN, {"Content-Type": kind}) for kind in ("text/plain", "application/json; charset=latin1")}
+    equal(len(statuses), 1, "statuses")
+    return statuses.pop()
+
+
 CASES = {
     "an unknown member of a body": unknown_member,
     "an unknown or repeated parameter of the query, or one without `=` and a value": unknown_parameter,
@@ -141,7 +147,8 @@ CASES = {
     "a body that is empty or no JSON object, or has repeated members": no_object,
     "a body that is nested deeper than 32, or has more than 200,000 values": too_much,
     "a body that is no UTF-8": lambda: post(b'{"kind": "api", "label": "\xff"}'),
-    "another Content-Type": lambda: post(TOKEN, {"Content-Type": "text/plain"}),
+    "another Content-Type, or a charset other than UTF-8": other_types,
+    "two different Content-Length in one request": lambda: status_of(raw(bed.daemon().port, request(JSON + "Content-Length: 9\r\n", json.dumps(TOKEN).encode()))),
     "a body that is too large for its path": lambda: post(b'{"label": "' + b"x" * (1 << 20) + b'"}'),
     "a head (request line and headers) of more than about 40 KiB": lambda: status_of(raw(bed.daemon().port, request(f"X: {'a' * 60_000}\r\n", method="GET", path="/healthz"))),
     "a connection that was closed half way: its request was whole": lambda: half_closed(request(JSON, json.dumps(TOKEN).encode())),

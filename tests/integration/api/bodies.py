@@ -131,6 +131,7 @@ def no_http():
         "many headers": b"GET /healthz HTTP/1.1\r\n" + host + b"X: y\r\n" * 20_000 + b"Connection: close\r\n\r\n",
         "a negative length": b"POST /api/v1/tokens HTTP/1.1\r\n" + host + b"Content-Type: application/json\r\nContent-Length: -5\r\nConnection: close\r\n\r\n{}",
         "a length that is none": b"POST /api/v1/tokens HTTP/1.1\r\n" + host + b"Content-Type: application/json\r\nContent-Length: 2x\r\nConnection: close\r\n\r\n{}",
+        "two lengths": b"POST /api/v1/tokens HTTP/1.1\r\n" + host + b"Content-Type: application/json\r\nContent-Length: 2\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{}",
         "a bad chunk": b"POST /api/v1/tokens HTTP/1.1\r\n" + host + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n{}",
         "a NUL in the path": b"GET /api/v1/jobs\x00/x HTTP/1.1\r\n" + host + b"Connection: close\r\n\r\n",
         "an encoded NUL": b"GET /api/v1/jobs/%00 HTTP/1.1\r\n" + host + b"Connection: close\r\n\r\n",

@@ -1,4 +1,6 @@
 """Rules that hold for every request: who may ask, in which form, how lists and repeats work."""
+import http.client
+import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -15,10 +17,30 @@ TOKEN = {"kind": "api", "label": "rules"}
 @test("Content-Type must be application/json")
 def content_type():
     client = bed.client()
-    for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"):
+    for kind in (None, "application/json; charset=latin1", 'application/json; charset="utf-16"', "text/plain", "application/x-www-form-urlencoded", "application/jsonx", "multipart/form-data; boundary=x"):
         problem(client.request("POST", "/tokens", TOKEN, {"Content-Type": kind}), 415, "unsupported_media_type")
     for kind in ("application/json", "Application/JSON; charset=utf-8"):
         client.expect(201, "POST", "/tokens", TOKEN, {"Content-Type": kind})
+
+
+@test("a path that is none is 404, with a slash behind one that is too; only the dashboard's own files are served beside the API")
+def no_such_path():
+    client, port = bed.client(), bed.daemon().port
+
+    def get(path):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer = (answer.status, answer.read())
+        connection.close()
+        return answer
+    for path in ("/healthz/", "/metrics/", "/nosuch", "/searches", "/index", "/index.html/", "//"):
+        status, text = get(path)
+        equal((status, json.loads(text)["code"]), (404, "not_found"), path)
+    for path in ("/", "/index.html", "/healthz", "/metrics"):
+        equal(get(path)[0], 200, path)
+    said = problem(client.request("GET", "/events", headers={"Last-Event-ID": "abc"}), 400, "malformed")["detail"]
+    equal(said, 'the header Last-Event-ID must be the id of an event, from 0 on, not "abc"', "what is wrong with a header")
 
 
 @test("Host must be a name of this daemon (DNS rebinding)")

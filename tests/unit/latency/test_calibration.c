@@ -187,6 +187,11 @@ static void quality_is_counted(void **state) {
     assert_true(fabs(q.mape - (0 + 0.04 + 0.08 + 0.2) / 4) < 1e-12);
     assert_true(fabs(q.bias - (0 + 0.04 - 0.08 + 0.2) / 4) < 1e-12);
     assert_true(q.within_5 == 0.5 && q.within_10 == 0.75 && q.coverage == 0.5);
+    double same[49];
+    for (int i = 0; i < 49; i++)
+        same[i] = 1 + i;
+    latency_quality_compute(same, same, same, same, 49, &q); /* 49 times 1 / 49 is not 1 */
+    assert_true(q.within_5 == 1 && q.within_10 == 1 && q.coverage == 1);
     latency_quality_compute(predicted, NULL, NULL, measured, 4, &q);
     assert_true(isnan(q.coverage));
     cJSON *doc = latency_quality_to_json(&q);

@@ -55,6 +55,12 @@ static void test_origin(void **state) {
 static void test_content_type(void **state) {
     assert_true(guard_is_json("application/json"));
     assert_true(guard_is_json("Application/JSON ; charset=utf-8"));
+    assert_true(guard_is_json("application/json; x=\"1\"; CHARSET=\"UTF-8\""));
+    assert_true(guard_is_json("application/json;"));
+    assert_false(guard_is_json("application/json; charset=latin1"));
+    assert_false(guard_is_json("application/json;x=1 ;charset=utf-16"));
+    assert_false(guard_is_json("application/json; charset=utf-8; charset=utf-7"));
+    assert_false(guard_is_json("application/json; charset="));
     assert_false(guard_is_json("application/jsonp"));
     assert_false(guard_is_json("text/plain"));
     assert_false(guard_is_json(NULL));

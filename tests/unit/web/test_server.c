@@ -138,11 +138,18 @@ static void test_routes(void **state) {
     struct fixture *f = *state;
     expect(f, "GET /hello/a%20b?q=1%262" HEAD "\r\n", 200, "{\"id\":\"a b\",\"q\":\"1&2\"");
     expect(f, "HEAD /hello/x" HEAD "\r\n", 200, "Content-Length: 26");
-    expect(f, "GET /nothing/x" HEAD "\r\n", 200, "<html>"); /* a page of the dashboard */
+    expect(f, "GET /" HEAD "\r\n", 200, "<html>");
+    expect(f, "GET /index.html" HEAD "\r\n", 200, "<html>");
+    expect(f, "GET /nothing" HEAD "\r\n", 404, "there is nothing at /nothing");
+    expect(f, "GET /hello/x/" HEAD "\r\n", 404, "\"code\":\"not_found\"");
     expect(f, "GET /api/v1/x" HEAD "\r\n", 404, "\"code\":\"not_found\"");
     expect(f, "GET /api/v1/x%00" HEAD "\r\n", 404, NULL);
     expect(f, "GET /hello/x%00y" HEAD "\r\n", 200, "x\\u0001y");
     expect(f, "GET hello" HEAD "\r\n", 400, "must begin with");
+    expect(f, "GET /hello/x" HEAD "Content-Length: 0\r\nContent-Length: 5\r\n\r\nhello", 400,
+           "two different Content-Length");
+    expect(f, "GET /hello/x" HEAD "Content-Length: 5\r\ncontent-length: 0\r\n\r\nhello", 400,
+           "Connection: close");
     expect(f, "OPTIONS *" HEAD "\r\n", 400, NULL);
     expect(f, "PUT /hello/x" HEAD "\r\n", 405, "Allow: GET, HEAD");
     expect(f, "GET /hello/x?other=1" HEAD "\r\n", 400,
