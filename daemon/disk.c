@@ -54,11 +54,13 @@ int disk_check_room(const struct daemon *daemon, int64_t bytes, struct err *err)
     double free_bytes = floor_bytes > 0 ? disk_free_now(daemon->data_dir) : (double)NAN;
     if (isnan(free_bytes) || free_bytes - (double)bytes >= floor_bytes)
         return 0;
+    char free_text[DISK_BYTES_TEXT], floor_text[DISK_BYTES_TEXT];
     return err_set(err, ESP_ENOSPACE, NULL,
-                   "the daemon's disk is too full to begin anything new: %.4g GB are free, %.4g GB "
-                   "are to stay free (espalierd --disk-floor); espalier prune --dry-run shows what "
-                   "could go",
-                   free_bytes / 1e9, floor_bytes / 1e9);
+                   "the daemon's disk is too full to begin anything new: %s are free, %s are to "
+                   "stay free (espalierd --disk-floor); espalier prune --dry-run shows what could "
+                   "go",
+                   disk_bytes_text(free_bytes, free_text),
+                   disk_bytes_text(floor_bytes, floor_text));
 }
 
 bool disk_is_low(const struct disk *disk) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/nearest.h"
 #include "daemon/search_known.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
@@ -74,6 +75,23 @@ int search_check_patience(const cJSON *body, struct err *err) {
                    HYPERVOLUME_OBJECTIVES_MAX);
 }
 
+enum { STRATEGIES_NAMED = 32 };
+
+static int refuse_strategy(const char *name, const char *pointer, struct err *err) {
+    const char *names[STRATEGIES_NAMED + 1] = {NULL};
+    char list[256] = "";
+    size_t used = 0;
+    for (int i = 0; i < STRATEGIES_NAMED && strategy_types[i] != NULL && used < sizeof(list); i++) {
+        names[i] = strategy_types[i]->name;
+        used +=
+            (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", names[i]);
+    }
+    const char *meant = nearest_of(names, name);
+    return err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"; %s%s%s are: %s", name,
+                   meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
+                   meant != NULL ? "\"? There" : "there", list);
+}
+
 static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {
     const char *name = fallback;
     char pointer[32];
@@ -83,7 +101,7 @@ static int fill_strategy(cJSON *body, const char *key, const char *fallback, str
     int r = json_string_opt(body, "", key, 1, 64, err, &name);
     const struct strategy_type *found = r == 0 ? strategy_find(name) : NULL;
     if (r == 0 && found == NULL)
-        r = err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"", name);
+        r = refuse_strategy(name, pointer, err);
     if (r == 0)
         json_set_text(body, key, found->name);
     return r;

@@ -29,6 +29,8 @@ int cli_fail(const struct err *err) {
     fprintf(stderr, "espalier: %s", shown.message);
     if (shown.pointer[0] && shown.pointer[0] != '?') /* the text names a parameter */
         fprintf(stderr, " (%s)", shown.pointer);
+    if (err->code == ESP_EUNAUTHORIZED)
+        fputs("; --token or ESPALIER_TOKEN gives one", stderr);
     fputc('\n', stderr);
     switch (err->code) {
     case ESP_ENOTFOUND:
@@ -111,9 +113,9 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
                          cli->command->words[0] ? cli->command->words : "no words");
     if (cli->output && strcmp(cli->output, "name") != 0)
         return cli_usage("--output is \"name\", not \"%.40s\"", cli->output);
-    if (!cli->url)
+    if (!cli->url || cli_connect(cli, &err, &cli->client) == 0)
         return -1;
-    return cli_connect(cli, &err, &cli->client) ? cli_fail(&err) : -1;
+    return err.code == ESP_EINVAL ? cli_usage("%s", err.message) : cli_fail(&err);
 }
 
 int cli_connect(const struct cli *cli, struct err *err, struct http_client **ret_client) {

@@ -76,7 +76,17 @@ static int move_leading_options(int argc, char **argv) {
     return -1;
 }
 
+/* "help search create" is "search create --help". */
+static void move_help(int argc, char **argv) {
+    static char option[] = "--help";
+    if (argc < 3 || strcmp(argv[1], "help") != 0)
+        return;
+    memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+    argv[argc - 1] = option;
+}
+
 static int command_line(int argc, char **argv) {
+    move_help(argc, argv);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
         !strcmp(argv[1], "help")) {
         print_overview(argc < 2 ? stderr : stdout);

@@ -18,7 +18,8 @@ static void scaled(double value, const char *unit, char *text, int size) {
         value /= 1000;
         i++;
     }
-    snprintf(text, (size_t)size, i ? "%.2f %s%s" : "%.0f %s%s", value, prefixes[i], unit);
+    const char *gap = i > 0 || unit[0] ? " " : "";
+    snprintf(text, (size_t)size, "%.*f%s%s%s", i > 0 ? 2 : 0, value, gap, prefixes[i], unit);
 }
 
 const char *cli_exact(double value, char text[CLI_EXACT]) {

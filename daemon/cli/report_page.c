@@ -519,7 +519,8 @@ static void put_board(struct buf *out, const struct report *report, const cJSON 
     pair(out, "governor", cli_text(profile, "governor"));
     pair_of(out, "noise of the reference network", profile, "noise", CELL_PERCENT);
     pair(out, "worker", cli_text(device, "worker_version"));
-    cJSON_ArrayForEach(part, cli_item(device, "fingerprint")) if (cJSON_IsString(part))
+    cJSON_ArrayForEach(part, cli_item(device, "fingerprint")) if (cJSON_IsString(part) &&
+                                                                  strcmp(part->string, "governor"))
         pair(out, part->string, part->valuestring);
     pair(out, "revision of the profile now", cli_text(profile, "revision.id"));
     pair(out, "its fingerprint", cli_text(profile, "revision.fingerprint"));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "daemon/cli/commands.h"
 
 struct search_options {
@@ -47,6 +48,16 @@ struct goal {
     char metric[64], profile[256]; /* profile "" */
 };
 
+/* Of the client's own word for a metric, which the daemon does not know; all others are its. */
+static int refuse_slip(const char *metric) {
+    static const char known[] = "latency";
+    bool is_known = !strncmp(metric, known, strlen(known)) &&
+                    (!metric[strlen(known)] || metric[strlen(known)] == '_');
+    return !is_known && nearest_is_slip(metric, nearest_distance(metric, known))
+               ? cli_usage("there is no metric \"%s\"; did you mean \"%s\"?", metric, known)
+               : CLI_OK;
+}
+
 /* len bytes of text. What they mean the daemon says. */
 static int read_goal(const char *text, size_t len, struct goal *ret) {
     const char *at = memchr(text, '@', len);
@@ -58,7 +69,7 @@ static int read_goal(const char *text, size_t len, struct goal *ret) {
     snprintf(ret->profile, sizeof(ret->profile), "%.*s", (int)rest, at ? at + 1 : "");
     if (!strcmp(ret->metric, "latency"))
         strcpy(ret->metric, "latency_us");
-    return CLI_OK;
+    return refuse_slip(ret->metric);
 }
 
 /* "latency@pi4=0.4" in ms, "macs=3e6", "top1=0.9": at most, or for top-1 at least. */
@@ -82,7 +93,7 @@ static int add_limits(const struct option_list *texts, cJSON *constraints) {
 
 /* The objective that text[0..len) names: "top1", "macs", "latency@PROFILE", "latency" on fallback.
  */
-static cJSON *named_objective(const char *text, size_t len, const char *fallback) {
+static int add_objective(const char *text, size_t len, const char *fallback, cJSON *objectives) {
     static const char latency[] = "latency";
     const size_t n = sizeof(latency) - 1;
     char word[256], *profile;
@@ -91,28 +102,33 @@ static cJSON *named_objective(const char *text, size_t len, const char *fallback
     if (profile)
         *profile++ = '\0';
     bool is_latency = strncmp(word, latency, n) == 0 && (!word[n] || !strcmp(word + n, "_us"));
-    return objective(is_latency ? "latency_us" : word,
-                     strcmp(word, "top1") ? "minimise" : "maximise",
-                     profile || !is_latency ? profile : fallback);
+    cJSON_AddItemToArray(objectives, objective(is_latency ? "latency_us" : word,
+                                               strcmp(word, "top1") ? "minimise" : "maximise",
+                                               profile || !is_latency ? profile : fallback));
+    return refuse_slip(word);
 }
 
-static void add_objectives(const struct search_options *o, cJSON *objectives) {
+static int add_objectives(const struct search_options *o, cJSON *objectives) {
     if (!o->objectives) {
         cJSON_AddItemToArray(objectives, objective("top1", "maximise", NULL));
         cJSON_AddItemToArray(objectives, o->profile
                                              ? objective("latency_us", "minimise", o->profile)
                                              : objective("macs", "minimise", NULL));
-        return;
+        return CLI_OK;
     }
-    for (const char *at = o->objectives; *at;) {
+    int code = CLI_OK;
+    for (const char *at = o->objectives; code == CLI_OK && *at;) {
         size_t len = strcspn(at, ",");
-        cJSON_AddItemToArray(objectives, named_objective(at, len, o->profile));
+        code = add_objective(at, len, o->profile, objectives);
         at += len + (at[len] == ',');
     }
+    return code;
 }
 
 static int search_goals(const struct search_options *o, cJSON *objectives, cJSON *constraints) {
-    add_objectives(o, objectives);
+    int code = add_objectives(o, objectives);
+    if (code != CLI_OK)
+        return code;
     add_limit(constraints, "latency_us", o->profile, o->max_latency_ms * 1000);
     add_limit(constraints, "macs", NULL, o->max_macs);
     add_limit(constraints, "params", NULL, o->max_params);

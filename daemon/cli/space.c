@@ -52,7 +52,8 @@ static int add_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    int rc = file_read(argv[first], json_limits_default.bytes, &err, &text, &len);
+    const char *path = strcmp(argv[first], "-") ? argv[first] : "/dev/stdin";
+    int rc = file_read(path, json_limits_default.bytes, &err, &text, &len);
     if (!rc)
         rc = json_parse(text, len, &json_limits_default, &err, &body);
     if (!rc)
@@ -233,8 +234,9 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
 const struct cli_command cli_space_ls = {"space", "ls", "", "search spaces", ls_run};
 const struct cli_command cli_space_show = {"space", "show", "SPACE",
                                            "one space, its smallest and largest subnet", show_run};
-const struct cli_command cli_space_add = {"space", "add", "FILE",
-                                          "add a space from a JSON file (docs/SPACES.md)", add_run};
+const struct cli_command cli_space_add = {
+    "space", "add", "FILE", "add a space from a JSON file, - for standard input (docs/SPACES.md)",
+    add_run};
 const struct cli_command cli_space_sample = {"space", "sample", "SPACE",
                                              "cost and latency of random subnets", sample_run};
 const struct cli_command cli_space_rm = {"space", "rm", "SPACE...", "remove spaces", rm_run};

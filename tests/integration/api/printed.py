@@ -1,10 +1,14 @@
 """What the client prints for people, of answers that are played, and names in place of ids."""
+import json
 import os
+import subprocess
 
 import bed
+import data
 from client import problem
+from stack import CLI
 from suite import check, equal, test
-from trouble import Played, by_path
+from trouble import Played, by_path, run
 
 
 def front_played(items=1, **search):
@@ -128,3 +132,52 @@ def names_for_ids():
         stack.wait_job(run["job"]["id"], state="canceled")
         stack.cli("search", "rm", run["search"]["id"])
     stack.cli("search", "rm", "of names")
+
+
+@test("an address that is none is wrong use; who has no token is told how one is given")
+def wrong_addresses():
+    for url, said in (("foo", "foo"), ("ftp://127.0.0.1", "only http and https"), ("http://192.0.2.1:8080", "--insecure-lan"), ("http://127.0.0.1:1/x", "no path"), ("unix:", "socket")):
+        done = run("status", "--url", url)
+        equal((done.returncode, done.stdout), (2, ""), f"exit code of {url}")
+        check(said in done.stderr, "the reason", done.stderr)
+    refused = {"title": "no", "status": 401, "code": "unauthorized", "detail": "every request needs a token", "errors": []}
+    with Played(lambda *_: (401, refused)) as daemon:
+        done = daemon.run("status")
+        equal((done.returncode, done.stderr), (1, "espalier: every request needs a token; --token or ESPALIER_TOKEN gives one\n"), "without a token")
+
+
+@test("slips in strategies and metrics are answered with what was meant and what there is", 60)
+def slips_of_values():
+    stack = bed.daemon()
+    bed.supernet()
+    create = ("search", "create", "slip", "--supernet", "net")
+    for option, wrong in (("--strategy", "nsga"), ("--baseline", "randm")):
+        done = stack.cli_run(*create, option, wrong)
+        equal(done.returncode, 1, "exit code")
+        meant = {"nsga": "nsga2", "randm": "random"}[wrong]
+        check(f'there is no strategy "{wrong}"; did you mean "{meant}"? There are: ' in done.stderr and "exhaustive" in done.stderr, "the sentence", done.stderr)
+    done = stack.cli_run(*create, "--strategy", "divination")
+    check('"divination"; there are: ' in done.stderr, "nothing near", done.stderr)
+    for words in (("--objectives", "top1,latencyy@board-a"), ("--objectives", "top1", "--limit", "latncy@board-a=3")):
+        done = stack.cli_run(*create, *words)
+        equal((done.returncode, done.stdout), (2, ""), "exit code")
+        check('did you mean "latency"?' in done.stderr, "the client's own word", done.stderr)
+    for word in ("latency_us", "latency", "latency_uss"):
+        check('did you mean "latency"?' not in stack.cli_run(*create, "--objectives", f"top1,{word}@nobody").stderr, "no slip of it", word)
+    equal(bed.client().request("GET", "/searches/slip").status, 404, "nothing was created")
+
+
+@test("small things: a number without a unit ends with it, a space comes from standard input, help of a noun")
+def small_things():
+    with Played(by_path(spaces_s={"name": "s", "fingerprint": "f"}, supernets_n_pins=None, models_m={"id": "m", "name": "m"}, searches_s={"state": "done", "objectives": [{"metric": "macs"}]}, searches_s_front={"stage": "predicted", "items": [{"arch": "r28", "metrics": {"macs": {"value": 960.0}, "params": {"value": 3210.0}, "model_bytes": {"value": 12}}}]})) as daemon:
+        head, row = [line.split("\t") for line in daemon.run("search", "front", "s").stdout.splitlines()[:2]]
+        cells = dict(zip(head, row))
+        equal([cells["MACS"], cells["PARAMS"]], ["960", "3.21 k"], "numbers")
+    url, space = bed.daemon().url, data.space(name="from-a-pipe")
+    done = subprocess.run([str(CLI), "space", "add", "-", "--get", "name", "--url", url], input=json.dumps(space), capture_output=True, text=True, timeout=20)
+    equal((done.returncode, done.stdout, done.stderr), (0, "from-a-pipe\n", ""), "space add -")
+    bed.client().expect(204, "DELETE", "/spaces/from-a-pipe")
+    for words, same in ((("help", "search"), ("search", "--help")), (("help", "search", "create"), ("search", "create", "--help")), (("help", "status"), ("status", "--help"))):
+        equal((run(*words).returncode, run(*words).stdout), (0, run(*same).stdout), f"{words}")
+    done = run("help", "serach")
+    check(done.returncode == 2 and 'did you mean "search"' in done.stderr, "help of nothing", done.stderr)
