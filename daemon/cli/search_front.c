@@ -227,18 +227,32 @@ struct told_front {
     bool limited, one_board;     /* to networks that keep the limits that were given */
 };
 
+/* As its job has it; its words end without a stop. */
+static void print_failure(struct cli *cli, FILE *out, const cJSON *search) {
+    struct err err = {0};
+    cJSON *job = NULL;
+    const char *id = cli_text(search, "job");
+
+    if (id[0])
+        (void)cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id));
+    const char *why = cli_text(job, "error.message");
+    fprintf(out, "The search failed before it had a front%s%s.\n", why[0] ? ": " : "",
+            cli_shown(why));
+    cJSON_Delete(job);
+}
+
 /* Why there is nothing on the front that was asked for. */
-static void print_empty(FILE *out, const struct told_front *told) {
+static void print_empty(struct cli *cli, FILE *out, const struct told_front *told) {
     const char *state = cli_text(told->search, "state");
-    bool over = !strcmp(state, "failed") || !strcmp(state, "canceled");
 
     if (told->limited)
         fputs("No network keeps these limits.\n", out);
     else if (cli_item(told->front, "objectives"))
         fputs("No network has a value of each of these metrics.\n", out);
-    else if (over)
-        fprintf(out, "The search %s before it had a front: espalier search show says more.\n",
-                !strcmp(state, "failed") ? "failed" : "was cancelled");
+    else if (!strcmp(state, "failed"))
+        print_failure(cli, out, told->search);
+    else if (!strcmp(state, "canceled"))
+        fputs("The search was cancelled before it had a front.\n", out);
     else if (strcmp(state, "done") != 0)
         fputs("There is no front yet: it comes with the first generation.\n", out);
     else
@@ -280,14 +294,14 @@ static bool is_terse(const struct cli *cli) {
 }
 
 /* Of one that was asked for, with metrics or limits of its own, nothing of the search's holds. */
-static void print_front_summary(const struct cli *cli, const struct told_front *told) {
+static void print_front_summary(struct cli *cli, const struct told_front *told) {
     const cJSON *front = told->front, *items = cli_item(front, "items");
     struct span span = front_span(items);
     FILE *out = cli_remarks(cli);
     int n = cJSON_GetArraySize(items);
 
     if (n == 0) {
-        print_empty(out, told);
+        print_empty(cli, out, told);
         return;
     }
     print_extent(out, front, n, span);

@@ -152,5 +152,6 @@ def together():
     for part in ("no network met the limits", "macs", "top1", "at least 1)", f"at most {few['macs']:.6g}", "of random subnets keep what is known beforehand"):
         check(part in error["message"], f"the message says {part!r}", error)
     equal((bed.client().get("/searches/apart")["state"], bed.client().get("/searches/apart/front")["items"]), ("failed", []), "the search and its front")
-    check("No network met the limits" in bed.daemon().cli_run("search", "front", "apart").stderr, "the words of the client")
+    said = bed.daemon().cli_run("search", "front", "apart").stderr
+    check("The search failed before it had a front: " in said and error["message"] in said, "the words of the client", said)
     equal(bed.client().request("DELETE", "/searches/apart").status // 100, 2, "its removal")
