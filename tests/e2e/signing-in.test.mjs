@@ -140,6 +140,9 @@ test('what the scope does not reach is refused with a sentence that names what i
   await page.goto(`${url}/#/jobs/${job.id}`);
   await page.getByRole('button', { name: 'Download the log' }).waitFor(); // which is reading
   assert.equal(await page.getByRole('button', { name: 'Try again' }).count(), 0, 'what it may not do is offered');
+  await page.goto(`${url}/#/jobs`);
+  await page.getByRole('columnheader', { name: 'Created' }).waitFor();
+  assert.equal(await page.getByRole('columnheader', { name: 'Do' }).count(), 0, 'a column with nothing in it');
   await page.goto(`${url}/#/`);
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   assert.equal(await page.getByRole('link', { name: /New search/ }).count(), 0, 'what it may not do is offered');
