@@ -53,7 +53,7 @@ def by_file():
     equal(Client(stack.port, token).request("GET", "/jobs").status, 200, "with a token on loopback")
     equal(stack.cli("job", "ls", "--no-headers", "--url", f"unix:{path}"), "", "the command line over the socket")
     stack.cli("job", "ls", "--url", f"unix:{stack.root}/none", status=5)
-    stack.cli("job", "ls", "--url", "unix:", status=1)
+    stack.cli("job", "ls", "--url", "unix:", status=2)
     stream = socket.socket(socket.AF_UNIX)
     stream.settimeout(10)
     stream.connect(str(path))
