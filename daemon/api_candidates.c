@@ -168,27 +168,21 @@ static int get_by(struct api_call *call, struct err *err,
 }
 
 /* Before the job tells a front: what is best so far of all that the search's own strategy, and not
- * its baseline, has asked for; none of a
- * single objective, or where it is too much to work out. */
+ * its baseline, has asked for; none of a single objective, or where that takes too long. */
 static int add_front_so_far(struct api_call *call, struct err *err) {
-    char where[QUERY_STRATEGY_MAX + 16];
     struct candidate_query query = {.sort = QUERY_SORT_NONE};
-    const struct query_texts texts = {.where = where};
-    cJSON *search = NULL, *front = NULL;
+    const struct query_texts texts = {NULL, NULL, NULL};
+    cJSON *search = NULL;
     int r = store_search_get(call->sql, call->id, err, &search);
     if (r != 0)
         return r;
-    snprintf(where, sizeof(where), "strategy=%s",
-             cJSON_GetStringValue(cJSON_GetObjectItem(search, "strategy")));
     r = parse_query(call, id_of(search), &texts, true, err, &query);
     if (r == 0)
-        r = store_front_of(call->sql, id_of(search), &query, err, &front);
-    if (r == 0)
-        cJSON_ReplaceItemInObjectCaseSensitive(
-            call->answer, "items", cJSON_DetachItemFromObjectCaseSensitive(front, "items"));
-    cJSON_Delete(front);
+        r = store_front_so_far(call->sql, id_of(search),
+                               cJSON_GetStringValue(cJSON_GetObjectItem(search, "strategy")),
+                               &query, err, call->answer);
     cJSON_Delete(search);
-    return r == ESP_ELIMIT || r == ESP_EPARSE ? 0 : r; /* too many; a single objective */
+    return r == ESP_ELIMIT || r == ESP_EPARSE ? 0 : r;
 }
 
 static int get_front(struct api_call *call, struct err *err) {
@@ -229,13 +223,18 @@ static bool looks_at_all(const struct api_call *call) {
            asks_for(call, "reference") || asks_for(call, "arch");
 }
 
+static bool is_worked_out(const struct api_call *call) {
+    return looks_at_all(call) ||
+           !store_front_is_told(store_loop_sql(call->daemon->store), call->id);
+}
+
 const struct api_route api_candidates[] = {
     {"GET", "/api/v1/searches/{id}/candidates", "after,page_size,strategy,where,sort,origins",
      .read = get_candidates, .slow = looks_at_all},
     {"GET", "/api/v1/searches/{id}/lineage", "arch,strategy,steps,networks", .read = get_lineage,
      .slow = looks_at_all},
     {"GET", "/api/v1/searches/{id}/front", "objectives,where", .read = get_front,
-     .slow = looks_at_all},
+     .slow = is_worked_out},
     {"GET", "/api/v1/searches/{id}/hypervolume", "objectives,where,reference",
      .read = get_hypervolume, .slow = looks_at_all},
     {.method = NULL}};

@@ -14,8 +14,9 @@
 #include "search/hypervolume.h"
 #include "search/pareto.h"
 
-/* Rows that are kept at once, points that a front may have, points of a curve. */
-enum { GATHERED_MAX = 65536, FRONT_MAX = 10000, CURVE_MAX = 200 };
+/* Rows that are kept at once, points that a front may have, points of a curve; seconds that a front
+ * may take which pages ask for again and again. */
+enum { GATHERED_MAX = 65536, FRONT_MAX = 10000, CURVE_MAX = 200, SO_FAR_S = 2 };
 
 /* clang-format off */
 #define FRONT_ITEM \
@@ -333,6 +334,44 @@ static void describe(const struct gathering *g, const double *reference, cJSON *
     cJSON_AddNumberToObject(doc, "incomplete", (double)g->incomplete);
 }
 
+/* Those of a strategy, or of all, that keep the query's conditions: its front alone is left. */
+static int gather_front(struct sql *sql, const char *search, const char *strategy,
+                        struct gathering *g, struct err *err) {
+    const struct candidate_scan scan = {search, strategy, g->query, false, g->until_ns};
+    int r = store_candidates_scan(sql, &scan, gather, g, err);
+    return r == 0 ? gathering_reduce(g, err) : r;
+}
+
+int store_front_so_far(struct sql *sql, const char *search, const char *strategy,
+                       const struct candidate_query *query, struct err *err, cJSON *front) {
+    struct gathering g;
+    cJSON *items = cJSON_CreateArray();
+    int r = gathering_init(&g, query, err);
+    if (r != 0) {
+        cJSON_Delete(items);
+        return r;
+    }
+    g.until_ns = clock_mono_ns() + SO_FAR_S * INT64_C(1000000000);
+    r = gather_front(sql, search, strategy, &g, err);
+    if (r == 0)
+        r = front_items(sql, search, &g, err, items);
+    gathering_finish(&g);
+    if (r == 0)
+        cJSON_ReplaceItemInObjectCaseSensitive(front, "items", items);
+    else
+        cJSON_Delete(items);
+    return r;
+}
+
+bool store_front_is_told(struct sql *sql, const char *search) {
+    int64_t told = 0;
+    return sql_get_int(sql, NULL, &told, NULL,
+                       "SELECT EXISTS (SELECT 1 FROM fronts WHERE search = ?1) OR EXISTS (SELECT 1 "
+                       "FROM searches s JOIN fronts f ON f.search = s.id WHERE s.name = ?1)",
+                       "t", search) == 0 &&
+           told != 0;
+}
+
 int store_front_of(struct sql *sql, const char *search, const struct candidate_query *query,
                    struct err *err, cJSON **ret_doc) {
     struct gathering g;
@@ -341,10 +380,7 @@ int store_front_of(struct sql *sql, const char *search, const struct candidate_q
     int r = gathering_init(&g, query, err);
     if (r != 0)
         return r;
-    const struct candidate_scan scan = {search, NULL, query, false, g.until_ns};
-    r = store_candidates_scan(sql, &scan, gather, &g, err);
-    if (r == 0)
-        r = gathering_reduce(&g, err);
+    r = gather_front(sql, search, NULL, &g, err);
     if (r == 0)
         r = find_reference(sql, search, &g, err, reference);
     if (r == 0)

@@ -118,6 +118,12 @@ int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJ
 int store_query_strategies(struct sql *sql, const char *search, struct err *err,
                            cJSON **ret_strategies);
 int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
+/* Whether the search, by id or name, has told a front. */
+bool store_front_is_told(struct sql *sql, const char *search);
+/* Gives front as its items those candidates of the strategy that none of its own dominates in the
+ * query's objectives. ESP_ELIMIT: too many, or it takes longer than 2 s. */
+int store_front_so_far(struct sql *sql, const char *search, const char *strategy,
+                       const struct candidate_query *query, struct err *err, cJSON *front);
 /* That of the query's objectives under its conditions, of feasible candidates unless the query says
  * something about that, by the values that they have now: as store_front, with "objectives",
  * "considered" and "incomplete" (candidates without some value, which are not compared).

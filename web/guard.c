@@ -97,11 +97,11 @@ static bool is_type(const char *content_type, const char *wanted) {
         return false;
     const char *rest = content_type + len;
     rest += strspn(rest, " \t");
-    return *rest == '\0' || (*rest == ';' && is_utf8(rest));
+    return *rest == '\0' || *rest == ';';
 }
 
 bool guard_is_json(const char *content_type) {
-    return is_type(content_type, "application/json");
+    return is_type(content_type, "application/json") && is_utf8(content_type);
 }
 
 bool guard_is_octets(const char *content_type) {

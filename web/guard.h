@@ -12,8 +12,8 @@ bool guard_host_is_loopback(const char *host);
 /* Origin (NULL: not sent, so no browser) must be http or https and the same host and port as Host.
  */
 bool guard_origin(const char *origin, const char *host);
-bool guard_is_json(const char *content_type);   /* application/json, parameters allowed */
-bool guard_is_octets(const char *content_type); /* application/octet-stream, the same */
+bool guard_is_json(const char *content_type);   /* application/json, in UTF-8 if it says so */
+bool guard_is_octets(const char *content_type); /* application/octet-stream, any parameters */
 /* Accept-Encoding (NULL: not sent) lists gzip by its name, with no weight of 0 (RFC 9110, 12.4.2:
  * "0", "0.", "0.000"). */
 bool guard_accepts_gzip(const char *accept_encoding);

@@ -275,7 +275,7 @@ static int check_type(const struct web_request *req, struct err *err) {
     if (raw ? guard_is_octets(type) : guard_is_json(type))
         return 0;
     return err_set(err, ESP_EUNSUPPORTED, NULL, "the body needs Content-Type: application/%s",
-                   raw ? "octet-stream" : "json");
+                   raw ? "octet-stream" : "json, in UTF-8");
 }
 
 /* Counts the request for its token, or for its address when it has none that is good. What workers

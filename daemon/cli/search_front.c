@@ -254,7 +254,9 @@ static void print_empty(struct cli *cli, FILE *out, const struct told_front *tol
     else if (!strcmp(state, "canceled"))
         fputs("The search was cancelled before it had a front.\n", out);
     else if (strcmp(state, "done") != 0)
-        fputs("There is no front yet: it comes with the first generation.\n", out);
+        fputs("There is no front yet: it comes with the first generation, at the latest when the "
+              "strategy is done.\n",
+              out);
     else
         fputs("No network met the search's limits.\n", out);
 }
@@ -285,6 +287,8 @@ static void print_extent(FILE *out, const cJSON *front, int n, struct span span)
         fprintf(out, ", hypervolume %.6g", hypervolume);
     if (cli_text(front, "stage")[0])
         fprintf(out, ", %s front", cli_text(front, "stage"));
+    else if (!cli_item(front, "objectives"))
+        fputs(", the best so far", out);
     fputc('\n', out);
 }
 

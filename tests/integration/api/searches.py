@@ -176,7 +176,7 @@ def so_far():
     client.post(f"/searches/{search}/cancel", {})
     wait_for("its end", lambda: client.get(f"/searches/{search}")["state"] == "canceled", 30)
     equal({item["arch_id"] for item in client.get(f"/searches/{search}/front")["items"]}, best(own), "of one that was stopped, too")
-    one = client.post("/searches", {**bed.search_body("one"), "objectives": [TOP1], "accuracy": "evaluated", "evaluations": 400, "baseline": None, "measure_front": 0}, 202)["search"]["id"]
+    one = client.post("/searches", {**bed.search_body("one"), "objectives": [TOP1], "accuracy": "evaluated", "evaluations": 4000, "baseline": None, "measure_front": 0}, 202)["search"]["id"]
     equal(client.get(f"/searches/{one}/front")["items"], [], "of a single objective none is worked out")
     client.post(f"/searches/{one}/cancel", {})
     wait_for("its end", lambda: client.get(f"/searches/{one}")["state"] == "canceled", 30)

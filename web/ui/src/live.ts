@@ -23,9 +23,9 @@ function keepProgress(job: unknown, value: unknown) {
   }, 250);
 }
 
-/** A job that waits for its turn has nothing done yet, also where an earlier attempt had got somewhere. */
-function forgetProgress({ id, state, progress: told }: Record<string, unknown>) {
-  if (typeof id !== 'string' || state !== 'queued' || told) return;
+/** A job that waits for its turn has no pace; how far an earlier attempt had got stands in the job itself. */
+function forgetProgress({ id, state }: Record<string, unknown>) {
+  if (typeof id !== 'string' || state !== 'queued') return;
   delete fresh[id];
   const { [id]: before, ...others } = progress.value;
   if (before) progress.value = others;
