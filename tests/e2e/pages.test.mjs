@@ -134,6 +134,7 @@ test('a card tells of a board what its figures are worth, as its history and its
   await open('devices');
   const card = page.locator('a.device', { hasText: board.name });
   await card.getByText('61.3 °C, 1.80 GHz').waitFor();
+  await card.getByText('3.5 %', { exact: true }).waitFor();
   const told = await card.locator('.facts').innerText();
   for (const [name, value] of [['Drift', '−1.2 %'], ['Least table', '67 %'], ['Prediction error', '3.5 %']]) assert.match(told, new RegExp(`${name}\\s+${value}`), told);
   const line = card.getByRole('img', { name: '3 visits, from 100.0 µs to 140.0 µs, the last 120.0 µs' }); // of one profile

@@ -98,6 +98,7 @@ test('two fingers zoom the scatter about where they are', async () => {
   const canvas = page.locator('.scatter canvas.over');
   await canvas.scrollIntoViewIfNeeded();
   await page.locator('.zoom .note', { hasText: 'pinch' }).waitFor();
+  await page.getByRole('button', { name: /^CSV of \d+ candidates/ }).waitFor(); // all have been read
   const box = await canvas.boundingBox(), [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
   const cdp = await context.newCDPSession(page);
   const touch = (type, apart) => cdp.send('Input.dispatchTouchEvent', { type, touchPoints: apart === null ? [] : [{ x: x - apart, y, id: 1 }, { x: x + apart, y, id: 2 }] });

@@ -113,7 +113,7 @@ class Quickstart:
     def front(self):
         """The rows of the table, without its title: top-1, on the test images, latencies, costs, arch."""
         table = self.section("the Pareto front").split("\n\n")[0].splitlines()
-        check(table[0].startswith("TOP-1 (VALIDATION)"), "the front's table", table)
+        check(table[0].startswith("TOP-1 "), "the front's table", table)
         return table[1:]
 
     def network(self):
