@@ -151,12 +151,17 @@ static int get_candidates(struct api_call *call, struct err *err) {
     return r;
 }
 
+/* For a front that is not the search's own. */
+static bool asks_for_others(const struct api_call *call) {
+    return asks_for(call, "objectives") || asks_for(call, "where");
+}
+
 /* By what the search itself says, or by what the parameters ask for. */
 static int get_by(struct api_call *call, struct err *err,
                   int (*own)(struct sql *sql, const char *search, struct err *err, cJSON **ret),
                   int (*other)(struct sql *sql, const char *search,
                                const struct candidate_query *query, struct err *err, cJSON **ret)) {
-    bool asked_for = asks_for(call, "objectives") || asks_for(call, "where");
+    bool asked_for = asks_for_others(call);
     struct asked asked;
     int r = read_query(call, asked_for, err, &asked);
     if (r == 0 && asks_for(call, "reference"))
@@ -186,10 +191,9 @@ static int add_front_so_far(struct api_call *call, struct err *err) {
 }
 
 static int get_front(struct api_call *call, struct err *err) {
-    bool asked_for = asks_for(call, "objectives") || asks_for(call, "where");
     int r = get_by(call, err, store_front, store_front_of);
     bool told = !cJSON_IsNull(cJSON_GetObjectItem(call->answer, "stage"));
-    return r == 0 && !asked_for && !told ? add_front_so_far(call, err) : r;
+    return r == 0 && !told && !asks_for_others(call) ? add_front_so_far(call, err) : r;
 }
 
 static int get_hypervolume(struct api_call *call, struct err *err) {

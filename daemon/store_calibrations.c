@@ -6,11 +6,13 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "daemon/ids.h"
+#include "daemon/store_devices.h"
 #include "daemon/store_searches.h"
 
 #define COLUMNS                                                                                    \
-    "id, (SELECT p.name FROM profiles p WHERE p.id = calibrations.profile) AS profile_name, "      \
-    "search, space_fingerprint, created_us AS \"created_at@time\""
+    "id, " STORE_PROFILE_NAME(                                                                     \
+        "calibrations") ", "                                                                       \
+                        "search, space_fingerprint, created_us AS \"created_at@time\""
 
 #define BUT_FOR_VERSIONS(text) "json_remove(" text ", '$.version', '$.calibration.version')"
 

@@ -9,6 +9,10 @@
 #include "daemon/store_sql.h"
 #include "devices/health.h"
 
+/* A column: the name of the profile of a table's row. */
+#define STORE_PROFILE_NAME(table)                                                                  \
+    "(SELECT p.name FROM profiles p WHERE p.id = " table ".profile) AS profile_name"
+
 /* What a worker says of itself when it enrols or connects; texts and documents are borrowed. */
 struct introduction {
     const char *machine_id, *name, *worker_version;

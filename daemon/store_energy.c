@@ -5,15 +5,16 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "daemon/store_devices.h"
 #include "space/graph.h"
 
 /* Of a profile; a search keeps those that it goes by in its own spec. */
 enum { VERSIONS_KEPT = 20 };
 
 #define COLUMNS                                                                                    \
-    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = energy_prices.profile) AS "          \
-    "profile_name, profile_revision, version, data AS \"data@json\", created_us AS "               \
-    "\"created_at@time\""
+    "id, profile, " STORE_PROFILE_NAME(                                                            \
+        "energy_prices") ", profile_revision, version, data AS \"data@json\", created_us AS "      \
+                         "\"created_at@time\""
 
 static int read_network(const struct sql_rows *rows, struct err *err,
                         struct energy_network *ret_network) {

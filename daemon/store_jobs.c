@@ -14,18 +14,19 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
-/* What people call what the job works on; of a table its space and board. An id is of one kind. */
+/* What people call what the job works on; of a table its space and board. One look-up each, since
+ * ids tell of which kind they are. */
+#define NAME_IN(table) "(SELECT s.name FROM " table " s WHERE s.id = jobs.subject) "
 #define SUBJECT_NAME                                                                               \
-    "coalesce((SELECT s.name FROM supernets s WHERE s.id = jobs.subject), "                        \
-    "(SELECT s.name FROM searches s WHERE s.id = jobs.subject), "                                  \
-    "(SELECT d.name FROM datasets d WHERE d.id = jobs.subject), "                                  \
-    "(SELECT m.name FROM models m WHERE m.id = jobs.subject), "                                    \
-    "(SELECT t.space || ' on ' || p.name FROM tables t JOIN profiles p ON p.id = t.profile "       \
-    " WHERE t.id = jobs.subject), "                                                                \
-    "(SELECT s.name FROM exports e JOIN supernets s ON s.id = e.supernet WHERE e.id = "            \
-    " jobs.subject), "                                                                             \
-    "(SELECT p.name FROM calibrations c JOIN profiles p ON p.id = c.profile WHERE c.id = "         \
-    " jobs.subject))"
+    "CASE substr(subject, 1, 3) WHEN 'sn_' THEN " NAME_IN("supernets")                              \
+    "WHEN 'se_' THEN " NAME_IN("searches") "WHEN 'ds_' THEN " NAME_IN("datasets")                    \
+    "WHEN 'mo_' THEN " NAME_IN("models")                                                            \
+    "WHEN 'tb_' THEN (SELECT t.space || ' on ' || p.name FROM tables t JOIN profiles p ON p.id = " \
+    "  t.profile WHERE t.id = jobs.subject) "                                                      \
+    "WHEN 'ex_' THEN (SELECT s.name FROM exports e JOIN supernets s ON s.id = e.supernet WHERE "   \
+    "  e.id = jobs.subject) "                                                                      \
+    "WHEN 'cal' THEN (SELECT p.name FROM calibrations c JOIN profiles p ON p.id = c.profile "      \
+    "  WHERE c.id = jobs.subject) END"
 #define JOB_COLUMNS                                                                                \
     "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, " SUBJECT_NAME        \
     " AS subject_name, priority, attempt, "                                                        \
@@ -36,8 +37,8 @@
     "  'started_at', " SQL_TIME("a.started_us") ", "                                               \
     "  'ended_at', " SQL_TIME("a.ended_us") ", "                                                   \
     "  'reason', a.reason)) FROM job_attempts a WHERE a.job = jobs.id) AS \"attempts@json\", "     \
-    "CASE WHEN kind <> 'table' THEN CASE WHEN state NOT IN ('done', 'failed', 'canceled') THEN "   \
-    "  progress END WHEN EXISTS (SELECT 1 FROM tables t WHERE t.id = jobs.subject) THEN "          \
+    "CASE WHEN kind <> 'table' THEN progress WHEN EXISTS (SELECT 1 FROM tables t WHERE t.id = "    \
+    "  jobs.subject) THEN "                                                                        \
     STORE_TABLE_PROGRESS " END AS \"progress@json\", "                                             \
     "created_us AS \"created_at@time\", "                                                          \
     "started_us AS \"started_at@time\", "                                                          \
@@ -253,7 +254,9 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
         r = begin_attempt(tx, &row, err);
     if (r == 0 && event == JOB_RETRY)
         r = sql_run(store_tx_sql(tx), err, NULL,
-                    "UPDATE jobs SET error = NULL, result = NULL, progress = NULL WHERE id = ?1",
+                    "UPDATE jobs SET error = NULL, result = NULL WHERE id = ?1", "t", id);
+    if (r == 0 && job_terminal(row.status.state))
+        r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE jobs SET progress = NULL WHERE id = ?1",
                     "t", id);
     if (r == 0 && reason != NULL)
         r = end_attempt(tx, &row, reason, err);

@@ -14,14 +14,16 @@
 #include "space/graph.h"
 
 #define MEASUREMENT_COLUMNS                                                                        \
-    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = measurements.profile) AS "           \
-    "profile_name, profile_revision, kind, graph_id, signature, arch, method, take, state, "       \
-    "attempt, "                                                                                    \
-    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", repeats, " \
-    "why, error AS "                                                                               \
-    "\"error@json\", "                                                                             \
-    "created_us AS "                                                                               \
-    "\"created_at@time\", finished_us AS \"finished_at@time\""
+    "id, profile, " STORE_PROFILE_NAME(                                                            \
+        "measurements") ", profile_revision, kind, graph_id, signature, arch, method, take, "      \
+                        "state, "                                                                  \
+                        "attempt, "                                                                \
+                        "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS "      \
+                        "\"flags@json\", repeats, "                                                \
+                        "why, error AS "                                                           \
+                        "\"error@json\", "                                                         \
+                        "created_us AS "                                                           \
+                        "\"created_at@time\", finished_us AS \"finished_at@time\""
 
 #define ENERGY_MOST_UJ 1e12
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/store_devices.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
 #include "daemon/store_repeats.h"
@@ -32,7 +33,7 @@
     "WHERE e.table_id = tables.id AND o.repeats IS NOT NULL AND o.state IN ('queued', 'leased', "  \
     "'running'))"
 #define TABLE_COLUMNS                                                                              \
-    "id, profile, (SELECT p.name FROM profiles p WHERE p.id = tables.profile) AS profile_name, "   \
+    "id, profile, " STORE_PROFILE_NAME("tables") ", "   \
     "profile_revision, space, space_fingerprint, method, "                                         \
     TABLE_COUNTS " AS \"counts@json\", "                                                           \
     TABLE_REPEATS " AS repeating, "                                                                \

@@ -87,20 +87,27 @@ const char *metric_title(const char *key, const cJSON *names, char text[METRIC_T
     return text;
 }
 
-const char *metric_named(struct cli *cli, const char *key, char text[METRIC_TEXT]) {
-    const char *id = strchr(key, ':');
+bool metric_profile(struct cli *cli, const char *id, char text[METRIC_TEXT]) {
     struct err err = {0};
     cJSON *doc = NULL;
 
-    if (id && cli_get(cli, &err, &doc, "/%s/%s", strncmp(id + 1, "pf_", 3) ? "models" : "profiles",
-                      cli_encode(id + 1)))
-        doc = NULL;
-    if (cli_text(doc, "name")[0])
+    (void)cli_get(cli, &err, &doc, "/%s/%s", strncmp(id, "pf_", 3) ? "models" : "profiles",
+                  cli_encode(id));
+    bool found = cli_text(doc, "name")[0];
+    snprintf(text, METRIC_TEXT, "%.150s", found ? cli_shown(cli_text(doc, "name")) : id);
+    cJSON_Delete(doc);
+    return found;
+}
+
+const char *metric_named(struct cli *cli, const char *key, char text[METRIC_TEXT]) {
+    const char *id = strchr(key, ':');
+    char profile[METRIC_TEXT];
+
+    if (id && metric_profile(cli, id + 1, profile))
         snprintf(text, METRIC_TEXT, "%.*s@%.150s", (int)(id - key < 80 ? id - key : 80), key,
-                 cli_shown(cli_text(doc, "name")));
+                 profile);
     else
         snprintf(text, METRIC_TEXT, "%.250s", key);
-    cJSON_Delete(doc);
     return text;
 }
 

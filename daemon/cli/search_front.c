@@ -341,24 +341,16 @@ static bool is_of_one_board(const struct shown_metrics *shown) {
     return true;
 }
 
-/* " ON pi4/native-fp32-t1" */
-static void name_board(struct cli *cli, const char *profile, char text[200]) {
-    struct err err = {0};
-    cJSON *doc = NULL;
-
-    (void)cli_get(cli, &err, &doc, "/profiles/%s", cli_encode(profile));
-    snprintf(text, 200, " ON %.150s", doc ? cli_shown(cli_text(doc, "name")) : profile);
-    cJSON_Delete(doc);
-}
-
 static void cost_title(struct cli *cli, const char *key, bool named, const struct cli_unit *unit,
                        char title[256]) {
     const char *profile = strchr(key, ':');
-    char board[200] = "";
+    char board[200] = "", name[METRIC_TEXT];
     bool terse = is_terse(cli);
 
-    if (named && profile)
-        name_board(cli, profile + 1, board);
+    if (named && profile) {
+        (void)metric_profile(cli, profile + 1, name);
+        snprintf(board, sizeof(board), " ON %.150s", name);
+    }
     if (is_latency(key))
         snprintf(title, 256, "LATENCY %s%s%s", unit->us == 1 ? "US" : "MS", board,
                  terse ? "" : ": PREDICTED -> MEASURED [95 %]");

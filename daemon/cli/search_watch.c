@@ -114,12 +114,10 @@ static void choose_axes(struct watch *watch) {
     for (int i = 0; i < 2; i++) {
         const cJSON *goal = cJSON_GetArrayItem(goals, i);
         const char *profile = cli_text(goal, "profile");
-        struct err err = {0};
-        cJSON *doc = NULL;
+        char name[METRIC_TEXT];
         metric_key(goal ? goal : cJSON_GetArrayItem(goals, 0), watch->keys[i]);
-        if (profile[0] && cli_get(watch->cli, &err, &doc, "/profiles/%s", cli_encode(profile)) == 0)
-            cJSON_AddStringToObject(watch->names, profile, cli_text(doc, "name"));
-        cJSON_Delete(doc);
+        if (profile[0] && metric_profile(watch->cli, profile, name))
+            cJSON_AddStringToObject(watch->names, profile, name);
     }
 }
 

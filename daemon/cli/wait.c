@@ -206,23 +206,6 @@ int cli_wait_for_result(struct cli *cli, const cJSON *answer, cJSON **ret_job) {
 
 /* ---- what started a job -------------------------------------------------------------------- */
 
-static const char *path_of(const char *name) {
-    static const struct {
-        const char *name, *path;
-    } paths[] = {{"calibration", "/calibrations"},
-                 {"dataset", "/datasets"},
-                 {"export", "/exports"},
-                 {"job", "/jobs"},
-                 {"model", "/models"},
-                 {"search", "/searches"},
-                 {"supernet", "/supernets"},
-                 {"table", "/tables"}};
-    for (int i = 0; i < COUNT(paths); i++)
-        if (!strcmp(paths[i].name, name))
-            return paths[i].path;
-    return "/";
-}
-
 /* The member of doc as it is by now. One that cannot be had stays as it was: what it was made as
  * is known, and how its wait ended is said by the exit code. */
 static void renew(struct cli *cli, cJSON *doc, const char *name) {
@@ -230,9 +213,17 @@ static void renew(struct cli *cli, cJSON *doc, const char *name) {
     cJSON *now = NULL;
     const char *id = cli_text(cJSON_GetObjectItemCaseSensitive(doc, name), "id");
 
-    if (cli_get(cli, &err, &now, "%s/%s", path_of(name), cli_encode(id)) == 0 &&
+    if (cli_get(cli, &err, &now, "/%s%s/%s", name, strcmp(name, "search") ? "s" : "es",
+                cli_encode(id)) == 0 &&
         !cJSON_ReplaceItemInObjectCaseSensitive(doc, name, now))
         cJSON_Delete(now);
+}
+
+/* What was made, and the job that made it. */
+static void renew_all(struct cli *cli, cJSON *doc, const char *name) {
+    renew(cli, doc, name);
+    if (strcmp(name, "job") != 0)
+        renew(cli, doc, "job");
 }
 
 /* The resource; a member that it does not have, such as job.id, is one of the whole answer. */
@@ -253,8 +244,8 @@ int cli_started(struct cli *cli, cJSON *doc, const char *name) {
     if (cli->wait) {
         code = cli_wait(cli, cli_text(doc, "job.id"));
         if (cli_is_plain(cli)) {
-            renew(cli, doc, name);
-            renew(cli, doc, "job");
+            if (code != CLI_INTERRUPTED) /* who lets go does not wait for a daemon any more */
+                renew_all(cli, doc, name);
             print_started(cli, doc, name);
         }
     }

@@ -36,4 +36,4 @@ export function subjectPage({ subject }: Job): string[] | null {
 }
 
 /** Of jobs those that have calibrated a board; all that other topics tell. */
-export const calibrated: Concerns = (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done');
+export const onCalibration: Concerns = (d, topic) => topic !== 'job' || (d['kind'] === 'calibrate' && d['state'] === 'done');

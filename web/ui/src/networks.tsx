@@ -4,8 +4,8 @@ import { api, archPath, frontItems, get, list, type Arch, type Evaluation, type 
 import { differing, mostCompared, picked } from './comparison';
 import { latency, percent } from './format';
 import { namedGenes } from './genes';
+import { onCalibration } from './jobs';
 import { costs } from './network';
-import { calibrated } from './jobs';
 import { Reading, Table, Ticked } from './parts';
 import { href, route, setQuery } from './router';
 import { useLoaded } from './state';
@@ -29,7 +29,7 @@ export function Several({ space, archs, sources, search }: { space: string; arch
   const read = useLoaded(async () => {
     const front = await frontItems(search);
     return Promise.all(archs.map((text) => told(space, text, sources, front)));
-  }, `several ${archs.join()} ${sources.map((s) => s.id).join()} ${search}`, ['table', 'front', 'job'], calibrated);
+  }, `several ${archs.join()} ${sources.map((s) => s.id).join()} ${search}`, ['table', 'front', 'job'], onCalibration);
   return (
     <Reading of={read}>{(all) => {
       const texts = all.map((n) => n.arch.arch), without = (i: number) => texts.filter((_, j) => j !== i);

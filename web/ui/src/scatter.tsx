@@ -40,7 +40,8 @@ const hueAt = (hues: string[], at: number) => hues[Math.round((steps - 1) * at)]
 
 const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 const heightOf = (w: number) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6 / dots() * devicePixelRatio)));
-const many = 5000; // so many points are drawn by the cheaper way, and not at each movement
+/** So many points are drawn by the cheaper way, and not at each movement. */
+export const mostStamped = 5000;
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */
 function colorsNow(): Colors {
@@ -175,7 +176,7 @@ function drawPoints(ctx: CanvasRenderingContext2D, points: Point[], at: Placed, 
   const ranks: number[][] = [[], [], [], []];
   points.forEach((p, i) => { if (inSight(at.x[i]!, sx) && inSight(at.y[i]!, sy)) ranks[p.outside ? 0 : p.front ? 3 : knownBy(p) ? 2 : 1]!.push(i); });
   const hues = ramp(cardTone()), ratio = dots(), { width, height } = ctx.canvas;
-  const image = points.length > many ? new ImageData(width, height) : null;
+  const image = points.length > mostStamped ? new ImageData(width, height) : null;
   /** What stamps one kind of mark. */
   const stamper = (p: Point, size: number, shade: string) => {
     const stamp = stampOf(p, size, shade), half = reachIn(size) / ratio, ink = image && inkOf(stamp, width);
@@ -347,7 +348,7 @@ export function Scatter(props: Props) {
   const { width, height } = useSize(box, 240, heightOf);
   const { points } = props;
   const whole = useMemo(() => scalesOf(points, width, height, props), [points, width, height, props.x.log, props.y.log, limitsOf(props).map((l) => l.v).join(), props.against]);
-  const settledZoom = useSettled(props.zoom, points.length > many);
+  const settledZoom = useSettled(props.zoom, points.length > mostStamped);
   const scalesFor = (text: string): Scales => { const zoom = parseZoom(text); return { sx: over(whole.sx, zoom?.x), sy: over(whole.sy, zoom?.y) }; };
   const scales = useMemo(() => scalesFor(props.zoom), [whole, props.zoom]);
   const settled = useMemo(() => (settledZoom === props.zoom ? scales : scalesFor(settledZoom)), [whole, settledZoom, settledZoom === props.zoom]);

@@ -5,7 +5,7 @@ import { api, archPath, frontItems, get, list, post, type Arch, type Evaluation,
 import { mostCompared, picked } from '../comparison';
 import { ago, latency, percent, short } from '../format';
 import { Samples } from '../histogram';
-import { calibrated } from '../jobs';
+import { onCalibration } from '../jobs';
 import { LineageOf } from '../lineage';
 import { costFacts, NetworkTable, type OnBoard } from '../network';
 import { Several } from '../networks';
@@ -197,7 +197,7 @@ export function ArchPage({ space }: { space: string }) {
   const chosen = chosenOf(sources, query.get('boards'));
   const key = `${wanted} ${chosen.map((s) => s.id).join()}`;
   const plain = useGet<Arch>(wanted && archPath(space, wanted));
-  const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front', 'job'], calibrated);
+  const onBoards = useLoaded(async () => (wanted ? Promise.all(chosen.map(async (s): Promise<OnBoard> => ({ profile: s.id, name: s.name, arch: await get<Arch>(archPath(space, wanted, s.id)) }))) : []), `boards ${key}`, ['table', 'front', 'job'], onCalibration);
   const graph = plain.data?.graph_id;
   const measurements = useList<Measurement>(graph && api`/measurements?graph_id=${graph}`, ['measurement'], (d) => d['kind'] === 'network');
   const { error: unweighed, ...by } = useWeights(space, plain.data?.arch ?? '', spaces.data?.largest.arch ?? '', search);

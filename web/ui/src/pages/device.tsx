@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { api, patch, post, simulated, type Calibration, type CalibrationPoint, type Device, type DeviceHistory, type Measurement, type Profile, type Space, type Table as LatencyTable, type TableEntry } from '../api';
 import { ago, duration, largest, latency, percent, short, significant, sumOf } from '../format';
-import { calibrated } from '../jobs';
+import { onCalibration } from '../jobs';
 import { Act, Card, Empty, Facts, Failed, Listed, Page, Reading, Remove, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { Residuals } from '../residuals';
 import { go, href, route, setQuery } from '../router';
@@ -98,7 +98,7 @@ function CalibrationTable({ all, spaces }: { all: Calibration[]; spaces: Record<
 }
 
 function Calibrations({ profile, spaces }: { profile: string; spaces: Record<string, string> }) {
-  const read = useList<Calibration>(api`/calibrations?profile=${profile}`, ['search', 'front', 'job'], calibrated);
+  const read = useList<Calibration>(api`/calibrations?profile=${profile}`, ['search', 'front', 'job'], onCalibration);
   const empty = <>None yet: a search measures whole networks and fits one, and so does <code>espalier latency calibrate {profile} SPACE</code>.</>;
   return <Listed of={read} empty={empty}>{(all) => <CalibrationTable all={all} spaces={spaces} />}</Listed>;
 }

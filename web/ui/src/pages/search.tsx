@@ -17,7 +17,7 @@ import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import { Act, AxisChoice, Card, Empty, Facts, Failed, Page, ProgressLine, Reading, Remove, Select, State, Unread } from '../parts';
 import { go, href, route, setQuery } from '../router';
-import { kindHue, Scatter, type Axis, type Point } from '../scatter';
+import { kindHue, mostStamped, Scatter, type Axis, type Point } from '../scatter';
 import { aboutThese, useGet, useList, useSettled } from '../state';
 import { shortBoards } from '../titles';
 import { weightsOf, type Weights } from '../weights';
@@ -152,8 +152,8 @@ export function SearchPage({ id }: { id: string }) {
   const numbered = useMemo(() => [...byId.values()], [byId]);
   const filter = query.get('f') ?? '';
   const ranges = useMemo(() => parseRanges(filter), [filter]);
-  const many = numbered.length > 5000; // then charts and table follow when the pointer rests, and what the pointer holds is drawn over them
-  const settledFilter = useSettled(filter, many);
+  const crowded = numbered.length > mostStamped; // then charts and table follow when the pointer rests, and what the pointer holds is drawn over them
+  const settledFilter = useSettled(filter, crowded);
   const settled = useMemo(() => parseRanges(settledFilter), [settledFilter]);
   const replayed = settled['generation'] !== undefined;
   const entries = useMemo(() => {
