@@ -314,6 +314,30 @@ def interrupted():
         check(time.monotonic() - begun < 10, "at once", time.monotonic() - begun)
 
 
+@test("Ctrl-C ends the wait for what was begun at once, and programs get what was made")
+def interrupted_start():
+    asked, over = threading.Event(), threading.Event()
+    made = {"search": {"id": "se_1", "state": "queued"}, "job": {"id": "job_1", "state": "queued"}}
+
+    def answer(method, _):
+        if method == "POST":
+            return 202, made
+        asked.set()
+        over.wait(20)
+        return 200, made["job"]
+    with Played(answer) as daemon:
+        command = [str(CLI), "search", "extend", "se_1", "-n", "9", "--wait", "--json", "--url", daemon.url]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+            check(asked.wait(10), "it asks for the job")
+            begun = time.monotonic()
+            waiting.send_signal(signal.SIGINT)
+            doc = waiting.communicate(timeout=60)[0]
+        took = time.monotonic() - begun
+        over.set()
+        equal((waiting.returncode, json.loads(doc)), (130, made["search"]), "how it ends, and what was made")
+        check(took < 10, "at once", took)
+
+
 @test("what waits asks again when the daemon was away for a moment")
 def away_for_a_moment():
     for words, path, before, ended in (
