@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, networks, open, page, search, shade, shot, slowSearch, stack, written } from './world.mjs';
+import { card, faults, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -164,8 +164,7 @@ test('a hypervolume that is not known is a gap in its curve, not a value', async
   const evaluations = Array.from({ length: 50 }, (_, i) => 20 * i);
   const hypervolume = evaluations.map((n, i) => (i >= 20 && i < 30 ? null : 5000 + n));
   await page.route(/\/hypervolume$/, (route) => route.fulfill({ json: { series: [{ strategy: 'nsga2', evaluations, hypervolume }] } }));
-  await page.goto('about:blank');
-  await open(`searches/${search}`);
+  await openAnew(`searches/${search}`);
   const canvas = card('Hypervolume').locator('canvas.base');
   await canvas.waitFor();
   const columns = async () => canvas.evaluate((c, shade) => { // columns of the picture in which the curve is, as shares of its width

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, nameOf, open, page, search, shot, shots, stack, twoBoards } from './world.mjs';
+import { card, comes, faults, nameOf, open, openAnew, page, search, shot, shots, stack, twoBoards } from './world.mjs';
 
 test('the device page tells what a board has done, and takes it out of service and back', async () => {
   const board = (await stack.get('/devices')).items[0];
@@ -36,8 +36,7 @@ test('a board whose noise was measured on a busy machine is flagged, in light an
   for (const scheme of ['light', 'dark']) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
     for (const hash of ['devices', `devices/${board.id}`]) {
-      await page.goto('about:blank');
-      await open(hash);
+      await openAnew(hash);
       const flag = page.locator('.noisy');
       await flag.waitFor();
       assert.match(await flag.innerText(), /Noisy.*measured on a busy machine.*espalier device check test-board/s);
@@ -51,8 +50,7 @@ test('a board whose noise was measured on a busy machine is flagged, in light an
   await page.getByText('The noise floor will be measured again.').waitFor();
   assert.equal((await stack.get('/measurements?kind=reference')).items.length, before + 1);
   await page.unrouteAll({ behavior: 'wait' }); // a handler under way would find its route handled
-  await page.goto('about:blank');
-  await open('devices');
+  await openAnew('devices');
   await page.locator('a.device', { hasText: 'test-board' }).waitFor();
   const real = (await stack.get('/devices')).items[0]; // of a busy machine it may be so indeed
   assert.equal(await page.locator('.noisy').count(), real.noise_note ? 1 : 0);
@@ -73,15 +71,13 @@ test('a calibration is asked for on the device page, of each space once that has
   const board = (await stack.get('/devices')).items[0];
   const tables = await stack.get('/tables'), ready = tables.items.filter((t) => t.profile === board.profiles[0].id && t.state === 'ready');
   await page.route(/\/tables\?/, (route) => route.fulfill({ json: { ...tables, items: [...tables.items, ...ready.map((t) => ({ ...t, id: `${t.id}f`, method: 'full/1' }))] } }));
-  await open('about'); // what is read before is read anew
-  await open(`devices/${board.id}`);
+  await openAnew(`devices/${board.id}`);
   const spaces = page.locator('.row', { has: page.getByRole('button', { name: 'Calibrate' }) }).first().locator('option');
   await page.locator('details summary', { hasText: 'full' }).first().waitFor();
   assert.deepEqual((await spaces.allInnerTexts()).sort(), [...new Set(ready.map((t) => t.space))].sort());
   await page.unroute(/\/tables\?/);
-  await open('about');
   const before = (await stack.get(`/calibrations?profile=${board.profiles[0].id}`)).items;
-  await open(`devices/${board.id}`);
+  await openAnew(`devices/${board.id}`);
   await page.locator('.row', { has: page.getByRole('button', { name: 'Calibrate' }) }).locator('select').selectOption('tiny');
   page.once('dialog', (dialog) => dialog.accept());
   await page.getByRole('button', { name: 'Calibrate' }).click();

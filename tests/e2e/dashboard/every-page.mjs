@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { context, errors, faults, foreign, nameOf, open, page, search, settled, shot, stack, violations } from './world.mjs';
+import { context, errors, faults, foreign, nameOf, open, openAnew, page, search, settled, shot, stack, violations } from './world.mjs';
 
 /** What does not fit its page: a page that scrolls sideways, charts that leave their card empty, text too small to read. */
 const misfits = () => page.evaluate(() => {
@@ -45,8 +45,7 @@ const isFormula = (cell) => /^[=+@\t\r]/.test(cell) || (/^-/.test(cell) && Numbe
 
 test('no page is kept from anything by its own policy, and none asks another host: each as it is loaded afresh', async () => {
   for (const hash of await everyPage()) {
-    await page.goto('about:blank');
-    await open(hash);
+    await openAnew(hash);
     await settled();
     assert.deepEqual([violations, foreign], [[], []], hash);
   }

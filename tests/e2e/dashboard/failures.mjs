@@ -1,7 +1,7 @@
 // What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, faults, open, page, search, settled, shot, slowSearch, stack } from './world.mjs';
+import { context, faults, open, openAnew, page, search, settled, shot, slowSearch, stack } from './world.mjs';
 
 const problem = () => page.locator('main .problem').first();
 
@@ -87,8 +87,7 @@ test('the form of a search has what random subnets cost as soon as the daemon ca
     refused.add(question);
     return busy(route);
   });
-  await page.goto('about:blank');
-  await open('searches/new');
+  await openAnew('searches/new');
   await page.getByText('Random subnets:').first().waitFor({ timeout: 20000 });
   assert.ok(refused.size > 0);
   await page.unroute(/\/sample$/);
@@ -156,8 +155,7 @@ test('who goes on to another page while a thing is being removed stays there', a
     if (route.request().method() === 'DELETE') await held;
     await route.continue();
   });
-  await page.goto('about:blank'); // no words of what went before
-  await open(`searches/${made.id}`);
+  await openAnew(`searches/${made.id}`);
   page.once('dialog', (dialog) => dialog.accept());
   await Promise.all([page.waitForRequest((r) => r.method() === 'DELETE'), page.getByRole('button', { name: 'Remove…' }).click()]);
   await open('about');
@@ -175,8 +173,7 @@ test('searches side by side: one that is asked of too often has its front all th
   const front = new RegExp(`/searches/${second}/front$`), table = page.getByRole('region', { name: 'The searches side by side' });
   let refused = 0;
   await page.route(front, (route) => (refused++ ? route.continue() : refusal(429, 'too many requests: ask again later', { 'Retry-After': '1' })(route)));
-  await page.goto('about:blank');
-  await open(`searches/compare?of=${search},${second},to%20come`);
+  await openAnew(`searches/compare?of=${search},${second},to%20come`);
   await table.waitFor();
   await page.getByText('There is no search to come any more.').waitFor();
   assert.ok(refused > 1, 'it was asked for again');

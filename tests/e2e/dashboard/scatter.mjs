@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, page, search, shade, shot, stack, written } from './world.mjs';
+import { card, comes, faults, networks, open, openAnew, page, search, shade, shot, stack, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -472,8 +472,7 @@ test('what breaks a limit of the search is drawn hollow, what keeps it is filled
   await page.route(route, (to) => to.fulfill({ json: many }));
   for (const scale of [1, 1.5]) {
     await cdp.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: scale, mobile: false });
-    await page.goto('about:blank');
-    await open(way);
+    await openAnew(way);
     await page.getByRole('button', { name: `CSV of ${total + extra} candidates` }).waitFor();
     assert.equal(await page.evaluate(() => devicePixelRatio), scale);
     await holds(`many, ${scale} dots to a pixel`);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, faults, open, page, search, stack } from './world.mjs';
+import { card, faults, open, openAnew, page, search, stack } from './world.mjs';
 
 test('the table of the front obeys the filter, sorts, and in a replay shows the front of that time', async () => {
   const { items } = await stack.get(`/searches/${search}/front`);
@@ -34,8 +34,7 @@ test('a latency that rests on entries that its table lacks is called interpolate
     return { arch: item.arch, source };
   });
   await page.route(/\/front$/, (route) => route.fulfill({ json: front }));
-  await page.goto('about:blank');
-  await open(`searches/${search}?arch=${point.arch_id}`);
+  await openAnew(`searches/${search}?arch=${point.arch_id}`);
   const cell = card('The front as a table').locator('tr.selected td .source');
   await cell.waitFor();
   assert.equal(await cell.innerText(), 'interpolated');
@@ -59,8 +58,7 @@ test('while candidates are read, part is told as part, and the files are whole',
   });
   const { total } = await stack.get(`/searches/${search}/candidates?page_size=1`);
   assert.ok(total > 10);
-  await page.goto('about:blank');
-  await open(`searches/${search}?f=macs~1~&columns=macs,later`);
+  await openAnew(`searches/${search}?f=macs~1~&columns=macs,later`);
   await card('Pareto front').getByText(`10 of ${total.toLocaleString('en')} candidates read…`).waitFor();
   await page.locator('.best').getByText(/^Best so far, of \d+ read that keep these limits/).waitFor();
   await card('Candidates').getByText(/of \d+ read so far/).waitFor();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, comes, faults, open, page, shade, shot, stack } from './world.mjs';
+import { card, comes, faults, open, openAnew, page, shade, shot, stack } from './world.mjs';
 
 test('curves are read by pointer and keyboard, at one step on all charts of a page', async () => {
   await open('supernets/bars');
@@ -89,8 +89,7 @@ test('curves go over steps or epochs, as the address has it, and every point of 
 test('on a logarithmic axis what grows tenfold again and again is a straight line, and what is not above 0 is left out and said to be', async () => {
   const curve = (name, value) => ({ name, step: [0, 1, 2, 3], epoch: [0, 0.5, 1, 1.5], value });
   await page.route(/\/metrics\?/, (route) => route.fulfill({ json: { series: [curve('loss', [1, 10, 100, 1000]), curve('distillation_gap', [-1, 0, 20, 20])], phases: [] } }));
-  await page.goto('about:blank');
-  await open('supernets/bars');
+  await openAnew('supernets/bars');
   const canvas = card('Loss').locator('canvas.base'), left = card('Loss').getByText('0 and less are not drawn');
   await canvas.waitFor();
   const middles = async (name) => canvas.evaluate((c, shade) => { // of the curve at a third and two thirds of its width, as shares of its height

@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { shadeOf } from '../browser.mjs';
-import { context, open, page, search, shade, stack } from './world.mjs';
+import { context, openAnew, page, search, shade, stack } from './world.mjs';
 
 test('the theme that is chosen is shown at once, charts too, whatever the system says, and is kept over a reload and in a tab that is new', async () => {
   await page.emulateMedia({ colorScheme: 'light' });
-  await page.goto('about:blank');
-  await open(`searches/${search}`);
+  await openAnew(`searches/${search}`);
   await page.getByText('on the final front').waitFor();
   const field = page.getByLabel('Theme'), front = page.locator('.scatter canvas.base');
   /** Brightness of the page and of a card, and whether the chart is drawn in the front's colour of now. */

@@ -1,6 +1,6 @@
 // What the tests of the dashboard share: a daemon with data, a browser, one page that walks on from test to test, and ways to look at it.
 import { join } from 'node:path';
-import { after, before } from 'node:test';
+import { after, afterEach, before } from 'node:test';
 import { axe, faultsOf, launch, shadeOf, shots } from '../browser.mjs';
 import { Stack } from '../stack.mjs';
 
@@ -28,12 +28,22 @@ before(async () => {
   context.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
   for (const end of ['requestfinished', 'requestfailed']) context.on(end, (r) => reading.delete(r));
 });
+// A test that fails half way leaves nothing that others stumble over: no answer that is played, no search that runs for hours.
+afterEach(async () => {
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+  for (const id of slowOnes.splice(0)) await fetch(`${stack.url}/api/v1/searches/${id}/cancel`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+});
 after(async () => {
   await browser?.close();
   await stack.stop();
 });
 
 export const open = (hash) => page.goto(`${stack.url}/#/${hash}`);
+/** The page opened anew, also where it is the one that is open: what it had read is read again. */
+export async function openAnew(hash) {
+  await page.goto('about:blank');
+  await open(hash);
+}
 
 export const shot = async (name) => {
   if (!shots) return;
@@ -61,15 +71,15 @@ export const written = () => page.evaluate(() => new Promise((done) => { request
 export const faults = () => faultsOf(page);
 export const shade = (name) => shadeOf(page, name);
 
-/** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many. */
+/** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many, and ten with it. */
 export async function comes(what) {
-  for (let last = '', since = Date.now(); ;) {
+  for (let last = '', begun = Date.now(), since = begun; ;) {
     try {
       return await what.first().waitFor({ timeout: 3000 });
     } catch (error) {
       const [jobs, tables] = [await stack.get('/jobs'), await stack.get('/tables')];
       const now = JSON.stringify([jobs.items.map((j) => [j.id, j.state, j.attempt, j.progress]), tables.items.map((t) => t.measured)]);
-      if (now === last && Date.now() - since > 120000) throw error;
+      if ((now === last && Date.now() - since > 120000) || Date.now() - begun > 600000) throw error;
       if (now !== last) since = Date.now();
       last = now;
     }
@@ -100,8 +110,13 @@ export async function slowNetwork(tab, latency, downloadThroughput) {
 }
 
 let slow = 100;
-/** A search whose every candidate is evaluated: long enough to be held up. What earlier ones have scored is not scored again, so each has a seed of its own. */
-export const slowSearch = (name) => stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 10000, population: 16, seed: ++slow, measure_front: 0 });
+const slowOnes = [];
+/** A search whose every candidate is evaluated: long enough to be held up, and ended with its test. What earlier ones have scored is not scored again, so each has a seed of its own. */
+export async function slowSearch(name) {
+  const made = await stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], accuracy: 'evaluated', evaluations: 10000, population: 16, seed: ++slow, measure_front: 0 });
+  slowOnes.push(made.search.id);
+  return made;
+}
 
 /** The profiles of two boards that have tables of the space: that of the first way through the pages, and a slower one without hardware, which comes when it is asked for first. */
 export async function twoBoards() {
