@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, written } from './world.mjs';
+import { card, faults, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -48,6 +48,59 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
   assert.equal(await row('MACs').getByRole('button', { name: 'log' }).getAttribute('aria-pressed'), 'true');
   await card('Genes and metrics').getByLabel('Show').selectOption('depth');
   await page.waitForURL(/params(,|%2C)depth/);
+});
+
+test('above 20,000 lines the parallel coordinates draw how many run from place to place, and what is within a range over the rest', async () => {
+  const { columns: c } = await stack.get(`/searches/${search}/candidates?page_size=1`), front = await stack.get(`/searches/${search}/front`), { tab, strokes } = await strokedTab();
+  const played = async (n) => {
+    // On a grid of 48 places an axis, as the chart has them; the ends of each are there.
+    const rows = Array.from({ length: n }, (_, i) => (i < 2 ? [47 * i, 47 * i] : [Math.floor(48 * ((i * 0.618034) % 1) ** 3), Math.floor(48 * ((i * 0.754878) % 1) ** 2)]));
+    const metric = (name, k) => ({ ...Object.fromEntries(Object.keys(c.metrics[name]).map((part) => [part, rows.map(() => c.metrics[name][part][0])])), value: rows.map((row) => 1000 * (1 + row[k])) });
+    const columns = { ...Object.fromEntries(Object.keys(c).map((name) => [name, rows.map((_, i) => (name.endsWith('id') ? `${name} ${i}` : name === 'on_front' ? false : c[name]?.[0]))])), metrics: { macs: metric('macs', 0), params: metric('params', 1) } };
+    await tab.unrouteAll({ behavior: 'wait' });
+    await tab.route(/\/candidates\?/, (route) => route.fulfill({ json: { total: n, cursor: 'all', next: null, columns } }));
+    await tab.route(/\/front(\?|$)/, (route) => route.fulfill({ json: { ...front, items: [] } }));
+    await tab.goto('about:blank');
+    return rows;
+  };
+  /** How many run between each two places, counted from above. */
+  const counted = (rows) => { const counts = new Map(); for (const [a, b] of rows) { const cell = `${47 - a} ${47 - b}`; counts.set(cell, (counts.get(cell) ?? 0) + 1); } return counts; };
+  const shown = async (n, of) => { await tab.locator('.card', { has: tab.getByRole('heading', { name: 'Genes and metrics', exact: true }) }).getByText(`${n} of ${of} networks`).waitFor(); await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })); return strokes('.parallel canvas.base'); };
+  /** A stroke each, the stronger the more there are, as the logarithm goes. */
+  const holds = (drawn, rows) => {
+    const counts = counted(rows), most = Math.log1p(Math.max(...counts.values())), ends = drawn.flatMap((s) => s.lines.flat().map(([, y]) => y)), [top, bottom] = [Math.min(...ends), Math.max(...ends)], placeOf = (y) => Math.round(((y - top) / (bottom - top)) * 47);
+    assert.equal(drawn.length, counts.size);
+    for (const { alpha, lines } of drawn) {
+      assert.deepEqual([lines.length, lines[0].length], [1, 2]);
+      const cell = lines[0].map(([, y]) => placeOf(y)).join(' ');
+      assert.ok(Math.abs(alpha - (0.04 + 0.5 * (Math.log1p(counts.get(cell)) / most))) < 1e-4, `${cell}: ${alpha} for ${counts.get(cell)} lines`);
+      counts.delete(cell);
+    }
+    assert.equal(counts.size, 0);
+  };
+  try {
+    const way = `${stack.url}/#/searches/${search}?axes=macs,params`, at = (f) => tab.evaluate((to) => { location.hash = to; }, `#/searches/${search}?axes=macs,params&f=${f}`);
+    let rows = await played(20003);
+    await tab.goto(way);
+    holds((await shown(20003, 20003)).filter((s) => s.lines.length > 0), rows);
+    // A range leaves some: the rest, still many or not, lies below them.
+    const within = rows.filter(([a]) => 1000 * (1 + a) <= 12000), beyond = rows.length - within.length;
+    assert.ok(within.length < 20000 && beyond < 20000);
+    await at('macs~~12000');
+    const [rest, chosen] = (await shown(within.length, 20003)).filter((s) => s.lines.length > 0);
+    assert.deepEqual([rest.lines.length, chosen.lines.length], [beyond, within.length], 'a line each where they are fewer');
+    rows = await played(60000);
+    await tab.goto(`${way}&f=macs~~10000`);
+    const inside = rows.filter(([a]) => 1000 * (1 + a) <= 10000), outside = rows.filter(([a]) => 1000 * (1 + a) > 10000);
+    assert.ok(inside.length > 20000 && outside.length > 20000, `${inside.length} and ${outside.length}`);
+    const drawn = (await shown(inside.length, 60000)).filter((s) => s.lines.length > 0), below = drawn[0].shade;
+    const last = drawn.findLastIndex((s) => s.shade === below);
+    assert.ok(drawn.slice(0, last).every((s) => s.shade === below), 'the rest is drawn first');
+    assert.deepEqual([last + 1, drawn.length - last - 1], [counted(outside).size, counted(inside).size]);
+    assert.equal(await tab.locator('main .problem').count(), 0);
+  } finally {
+    await tab.close();
+  }
 });
 
 test('the table of all candidates keeps few rows in the page and sorts', async () => {

@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, openAnew, page, search, shade, shot, stack, written } from './world.mjs';
+import { card, comes, faults, networks, open, openAnew, page, search, shade, shot, stack, strokedTab, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -482,4 +482,32 @@ test('what breaks a limit of the search is drawn hollow, what keeps it is filled
   await cdp.detach();
   await page.unroute(route);
   await page.setViewportSize({ width, height });
+});
+
+test('of a network of the front the interval is drawn across and upwards, as far as it goes', async () => {
+  const front = await stack.get(`/searches/${search}/front`), { tab, strokes } = await strokedTab(), key = Object.keys(front.items[0].metrics).find((name) => name.startsWith('latency_us'));
+  const by = (name) => (a, b) => a.metrics[name].value - b.metrics[name].value, items = front.items.toSorted(by(key));
+  assert.ok(items.length > 2 && items[0].metrics[key].value < items.at(-1).metrics[key].value && items[0].metrics.top1.value !== items.at(-1).metrics.top1.value);
+  // Both ends are where other networks stand, so that the chart itself says where they are to be.
+  for (const item of front.items) for (const m of Object.values(item.metrics)) Object.assign(m, { low: null, high: null });
+  const one = items[1], [low, high] = [items[0], items.at(-1)], [worst, best] = [...items].sort(by('top1')).filter((_, i, all) => i === 0 || i === all.length - 1);
+  Object.assign(one.metrics[key], { low: low.metrics[key].value, high: high.metrics[key].value });
+  Object.assign(one.metrics.top1, { low: worst.metrics.top1.value, high: best.metrics.top1.value });
+  try {
+    await tab.route(/\/front(\?|$)/, (route) => route.fulfill({ json: front }));
+    await tab.goto(`${stack.url}/#/searches/${search}?x=${key}&y=top1`);
+    await tab.locator('.scatter canvas.over').focus();
+    await tab.keyboard.press('ArrowRight');
+    await tab.locator('.tip').waitFor();
+    const near = (a, b) => a.every((v, i) => Math.abs(v - b[i]) < 0.01);
+    const drawn = await strokes(':not(.parallel canvas)'), along = ([x, y], [u, v]) => x === u || y === v;
+    const staircase = drawn.map((s) => s.lines.flat()).filter((points) => points.every((p, i) => i === 0 || along(p, points[i - 1]))).sort((a, b) => b.length - a.length)[0];
+    assert.equal(staircase.length, 2 * items.length, 'the front is a line of stairs');
+    const xs = staircase.map(([x]) => x), ys = staircase.map(([, y]) => y), [left, right, top, bottom] = [Math.min(...xs), Math.max(...xs), Math.min(...ys), Math.max(...ys)];
+    const crosses = drawn.filter(({ alpha, lines }) => Math.abs(alpha - 0.55) < 0.01 && lines.length === 2 && lines.every((line) => line.length === 2));
+    assert.ok(crosses.some(({ lines: [across, up] }) => across[0][1] === across[1][1] && up[0][0] === up[1][0] && near([across[0][0], across[1][0]], [left, right]) && near([up[0][1], up[1][1]].sort((a, b) => a - b), [top, bottom])), JSON.stringify([crosses, staircase]));
+    assert.equal(await tab.locator('main .problem').count(), 0);
+  } finally {
+    await tab.close();
+  }
 });

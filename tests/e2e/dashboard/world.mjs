@@ -131,4 +131,19 @@ export async function twoBoards() {
   return profiles();
 }
 
+/** A tab of its own whose canvases note what is stroked: strokes(selector) has the newest picture of each that it fits, those that no page has among them, as it was drawn: colour, opacity, lines. */
+export async function strokedTab() {
+  const tab = await context.newPage();
+  await tab.addInitScript(() => {
+    const pictures = window.pictures = new Map(), own = CanvasRenderingContext2D.prototype, noted = (ctx) => pictures.get(ctx.canvas) ?? pictures.set(ctx.canvas, { strokes: [], path: [] }).get(ctx.canvas);
+    const also = (name, note) => { const plain = own[name]; own[name] = function (...args) { note(noted(this), this, args); return plain.apply(this, args); }; };
+    also('clearRect', (picture) => { picture.strokes = []; });
+    also('beginPath', (picture) => { picture.path = []; });
+    also('moveTo', (picture, _, at) => picture.path.push([at]));
+    also('lineTo', (picture, _, at) => picture.path.at(-1)?.push(at));
+    also('stroke', (picture, ctx) => picture.strokes.push({ shade: ctx.strokeStyle, alpha: ctx.globalAlpha, lines: picture.path }));
+  });
+  return { tab, strokes: (selector) => tab.evaluate((selector) => [...window.pictures].filter(([canvas]) => canvas.matches(selector)).flatMap(([, { strokes }]) => strokes), selector) };
+}
+
 export const card = (title) => page.locator('.card', { has: page.getByRole('heading', { name: title, exact: true }) });
