@@ -281,4 +281,29 @@ test('a ready supernet is searched from its page, by the checkpoint that was cho
   assert.deepEqual([(await json()).supernet, (await json()).checkpoint], ['ready', undefined], 'what was changed survives');
 });
 
+test('the page of a board tells what it measures now, since when and for whom, and how much waits', async () => {
+  stack.startSimulated((await stack.post('/tokens', { kind: 'enrolment' })).token, 'by-the-clock', ',pace=1'); // whose seconds do pass
+  const profile = await stack.waitFor('the board', async () => (await stack.get('/profiles')).items.find((p) => p.name.startsWith('by-the-clock')));
+  const { job } = await stack.post('/tables', { profile: profile.id, space: 'tiny', method: 'full' });
+  await open(`devices/${profile.device}`);
+  const fact = (name) => page.locator('.facts div', { has: page.getByText(name, { exact: true }) }).locator('dd').first(), measures = fact('Measures');
+  await measures.getByRole('link', { name: 'its job' }).waitFor({ timeout: 60000 });
+  assert.equal(await measures.getByRole('link').getAttribute('href'), `#/jobs/${job.id}`);
+  const told = await stack.waitFor('one and the same', async () => { const { holder } = await stack.get(`/devices/${profile.device}/history`), text = await measures.innerText(); return holder?.job === job.id && text.startsWith(`${holder.what}, full, since `) && text; }, 20);
+  assert.match(told, /since (just\snow|\d+\ss\sago), for its job$/);
+  assert.equal(await fact('Seen').innerText(), 'measuring now');
+  const board = await stack.get(`/devices/${profile.device}`);
+  assert.ok(board.queue > 1);
+  await stack.waitFor('how much waits', async () => Math.abs(Number(await fact('Waiting').innerText()) - (await stack.get(`/devices/${profile.device}`)).queue) <= 1, 20);
+  await fits('device-measures');
+  await open('devices');
+  const card = page.locator('a.device', { hasText: 'by-the-clock' });
+  await stack.waitFor('its card', async () => { const { holder } = await stack.get(`/devices/${profile.device}/history`); return holder && (await card.locator('.one-line').innerText()) === holder.what; }, 20);
+  await open(`devices/${profile.device}`);
+  await stack.post(`/jobs/${job.id}/cancel`, {});
+  await measures.getByText('nothing', { exact: true }).waitFor();
+  await page.getByText('measuring now').waitFor({ state: 'detached' });
+  assert.equal(await fact('Waiting').innerText(), '0');
+});
+
 test('no script failed', () => assert.deepEqual(errors, []));

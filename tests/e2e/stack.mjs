@@ -107,9 +107,9 @@ export class Stack {
     this.worker = this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, 'worker'), '--name', 'test-board', ...backend], 'worker.log');
   }
 
-  /** A second board, without hardware. */
-  startSimulated(token, name) {
-    this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, name), '--name', name, '--salt', name, '--backend', 'sim', '--backend-config', 'gmacs=2,gbps=1.5,noise=0.02'], `${name}.log`);
+  /** A board without hardware; more: further settings of its model. */
+  startSimulated(token, name, more = '') {
+    this.#spawn('devices/espalier-worker', ['--daemon', this.url, '--enrol', token, '--state-dir', join(this.dir, name), '--name', name, '--salt', name, '--backend', 'sim', '--backend-config', `gmacs=2,gbps=1.5,noise=0.02${more}`], `${name}.log`);
   }
 
   async waitFor(what, read, seconds = 60) {
