@@ -39,9 +39,10 @@ static bool asks_for(const struct api_call *call, const char *name) {
     return api_query(call, name) != NULL;
 }
 
-/* What these texts ask of a search's candidates. */
+/* What these texts ask of a search's candidates; where objectives are needed and none is named,
+ * by those of the search. */
 static int parse_query(struct api_call *call, const char *search, const struct query_texts *texts,
-                       bool wants_objectives, struct err *err, struct candidate_query *ret) {
+                       int least_objectives, struct err *err, struct candidate_query *ret) {
     cJSON *keys = NULL, *objectives = NULL, *strategies = NULL;
     int r = store_query_metrics(call->sql, search, err, &keys, &objectives);
     if (r == 0 && texts->where != NULL)
@@ -49,8 +50,11 @@ static int parse_query(struct api_call *call, const char *search, const struct q
     const struct query_metrics metrics = {keys, objectives, strategies, resolve, call->sql};
     if (r == 0)
         r = candidate_query_parse(&metrics, texts, err, ret);
-    if (r == 0 && wants_objectives && ret->goals.n_objectives == 0)
+    if (r == 0 && least_objectives > 0 && ret->goals.n_objectives == 0)
         r = candidate_query_own_objectives(&metrics, err, ret);
+    if (r == 0 && ret->goals.n_objectives < least_objectives)
+        r = err_set(err, ESP_EPARSE, "?objectives",
+                    "the search has one objective: name two in the parameter objectives");
     cJSON_Delete(keys);
     cJSON_Delete(objectives);
     cJSON_Delete(strategies);
@@ -72,7 +76,7 @@ static int read_query(struct api_call *call, bool wants_objectives, struct err *
     ret->query = (struct candidate_query){.sort = QUERY_SORT_NONE};
     if (texts.where == NULL && texts.objectives == NULL && texts.sort == NULL)
         return 0;
-    return parse_query(call, ret->search, &texts, wants_objectives, err, &ret->query);
+    return parse_query(call, ret->search, &texts, wants_objectives ? 2 : 0, err, &ret->query);
 }
 
 /* ESP_EPARSE: the parameter strategy is there, and none of the search's. */
@@ -173,7 +177,7 @@ static int get_by(struct api_call *call, struct err *err,
 }
 
 /* Before the job tells a front: what is best so far of all that the search's own strategy, and not
- * its baseline, has asked for; none of a single objective, or where that takes too long. */
+ * its baseline, has asked for; none where that takes too long. */
 static int add_front_so_far(struct api_call *call, struct err *err) {
     struct candidate_query query = {.sort = QUERY_SORT_NONE};
     const struct query_texts texts = {NULL, NULL, NULL};
@@ -181,13 +185,13 @@ static int add_front_so_far(struct api_call *call, struct err *err) {
     int r = store_search_get(call->sql, call->id, err, &search);
     if (r != 0)
         return r;
-    r = parse_query(call, id_of(search), &texts, true, err, &query);
+    r = parse_query(call, id_of(search), &texts, 1, err, &query);
     if (r == 0)
         r = store_front_so_far(call->sql, id_of(search),
                                cJSON_GetStringValue(cJSON_GetObjectItem(search, "strategy")),
                                &query, err, call->answer);
     cJSON_Delete(search);
-    return r == ESP_ELIMIT || r == ESP_EPARSE ? 0 : r;
+    return r == ESP_ELIMIT ? 0 : r;
 }
 
 static int get_front(struct api_call *call, struct err *err) {

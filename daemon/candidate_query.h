@@ -63,7 +63,7 @@ int candidate_query_parse(const struct query_metrics *metrics, const struct quer
  * are. */
 int candidate_query_strategy(const cJSON *strategies, const char *parameter, const char *name,
                              struct err *err);
-/* The objectives of the search itself. ESP_EPARSE: fewer than two. */
+/* The objectives of the search itself, of which there may be one only. */
 int candidate_query_own_objectives(const struct query_metrics *metrics, struct err *err,
                                    struct candidate_query *query);
 /* Where the hypervolume of the query's objectives ends. ESP_EPARSE: not a number for each of them.

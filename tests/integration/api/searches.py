@@ -177,9 +177,13 @@ def so_far():
     wait_for("its end", lambda: client.get(f"/searches/{search}")["state"] == "canceled", 30)
     equal({item["arch_id"] for item in client.get(f"/searches/{search}/front")["items"]}, best(own), "of one that was stopped, too")
     one = client.post("/searches", {**bed.search_body("one"), "objectives": [TOP1], "accuracy": "evaluated", "evaluations": 4000, "baseline": None, "measure_front": 0}, 202)["search"]["id"]
-    equal(client.get(f"/searches/{one}/front")["items"], [], "of a single objective none is worked out")
+    wait_for("some of it", lambda: client.get(f"/searches/{one}")["evaluations_done"] >= 24, 60)
     client.post(f"/searches/{one}/cancel", {})
     wait_for("its end", lambda: client.get(f"/searches/{one}")["state"] == "canceled", 30)
+    columns = client.get(f"/searches/{one}/candidates?page_size=20000")["columns"]
+    most = max(columns["metrics"]["top1"]["value"])
+    equal({item["arch_id"] for item in client.get(f"/searches/{one}/front")["items"]}, {a for a, value in zip(columns["arch_id"], columns["metrics"]["top1"]["value"]) if value == most}, "of a single objective those that are best")
+    equal(client.request("GET", f"/searches/{one}/front?where=generation%3E%3D0").status, 400, "a front within conditions has two objectives or more")
     remove(search, one)
 
 
