@@ -205,7 +205,7 @@ test('tabs have the name of what they show, an address that is none says so, "/"
   await open('data');
   await page.getByText('Live', { exact: true }).waitFor();
   await stack.post('/models', { name: 'none either', kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
-  await page.locator('.toast.bad', { hasText: /^Model import: failed, .*\.$/ }).waitFor();
+  await page.locator('.toast.bad', { hasText: /^Model import none either: failed, .*\.$/ }).waitFor();
 });
 
 test('spaces and models that somebody else adds or removes come to the pages and go', async () => {

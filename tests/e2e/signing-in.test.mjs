@@ -146,10 +146,36 @@ test('what the scope does not reach is refused with a sentence that names what i
   await page.goto(`${url}/#/`);
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   assert.equal(await page.getByRole('link', { name: /New search/ }).count(), 0, 'what it may not do is offered');
-  await page.goto(`${url}/#/devices`);
-  await page.getByRole('button', { name: 'Add a board' }).first().click();
+  for (const hash of ['searches/new', 'models']) {
+    await page.goto(`${url}/#/${hash}`);
+    await page.getByText('This session may only look: sign in with a token of scope submit.').waitFor();
+    assert.equal(await page.locator('main form').count(), 0, hash);
+  }
+  stack.startSimulated((await stack.post('/tokens', { kind: 'enrolment' })).token, 'board');
+  const offered = async () => {
+    await page.goto(`${url}/#/devices`);
+    const card = page.locator('a.device').first();
+    await card.waitFor();
+    const add = await page.getByRole('button', { name: 'Add a board' }).count();
+    await card.click();
+    await page.getByRole('heading', { name: 'Latency tables' }).waitFor();
+    await page.getByRole('heading', { name: 'Reference network' }).waitFor();
+    await page.locator('main select').first().waitFor({ state: 'attached' });
+    await page.getByText('Reading…').first().waitFor({ state: 'detached' });
+    return { add, buttons: (await page.locator('main button').filter({ visible: true }).allInnerTexts()).sort(), selects: await page.locator('main select').filter({ visible: true }).count() };
+  };
+  assert.deepEqual(await offered(), { add: 0, buttons: [], selects: 0 });
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(tokens.submit);
+  await page.getByText('submits (submit)').waitFor();
+  assert.deepEqual(await offered(), { add: 0, buttons: ['Measure briefly', 'Measure fully'], selects: 1 }, 'not what needs an administrator');
+  await page.goto(`${url}/#/searches/new`);
+  await page.getByLabel('Name', { exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(tokens.read);
+  await page.getByText('reads (read)').waitFor();
   await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before
-  await page.reload();
+  await page.goto(`${url}/#/devices?add=1`);
   await page.getByRole('button', { name: 'Make the command' }).click();
   await page.getByRole('alert').filter({ hasText: 'this needs a token of scope "admin"; this one\'s is "read"' }).waitFor();
 });

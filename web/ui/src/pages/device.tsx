@@ -136,7 +136,7 @@ function Quarantine({ board, history, release }: { board: Device; history: Devic
     <p class="note noisy" role="alert">
       <b>In quarantine{last ? ` since ${ago(last.at).replace(' ago', '')}` : ''}:</b> {board.doubt ? 'its results are not believed' : reasons[last?.event ?? ''] ?? 'its measurements cannot be relied on'}. Nothing is measured here.{' '}
       {left !== null && <>Its reference network is measured again {left > 0 ? `in ${duration(left)}` : 'as soon as it can be'}. </>}
-      If the board is well: <Act do={release} done="The board starts again, on probation.">Release</Act>
+      If the board is well: <Act class="admin" do={release} done="The board starts again, on probation.">Release</Act>
     </p>
   );
 }
@@ -144,12 +144,12 @@ function Quarantine({ board, history, release }: { board: Device; history: Devic
 /** When the board's token was made, and what can be done about it: a revoked one is no longer there to be changed. */
 function Credentials({ board, reload }: { board: Device; reload: () => void }) {
   const act = (what: string) => () => post(`/devices/${board.id}/${what}`, {}).then(reload);
-  if (!board.token_created_at) return <>revoked {board.allowed ? 'and allowed to come back' : <Act do={act('allow')} done="The next such start is let in.">Allow</Act>}</>;
+  if (!board.token_created_at) return <>revoked {board.allowed ? 'and allowed to come back' : <Act class="admin" do={act('allow')} done="The next such start is let in.">Allow</Act>}</>;
   return (
     <>
       {ago(board.token_created_at)}{' '}
-      <Act do={act('rotate')} off={board.rotating} confirm={`Have ${board.name} make itself a new token? The one it has ends then.`} done="The worker makes itself a new token.">{board.rotating ? 'Rotating…' : 'Rotate'}</Act>{' '}
-      <Act do={act('revoke')} confirm={`Revoke the token of ${board.name}? Its worker ends, what it measures is given back, and it comes back only with a new command.`} done="The token is worth nothing any more.">Revoke</Act>
+      <Act class="admin" do={act('rotate')} off={board.rotating} confirm={`Have ${board.name} make itself a new token? The one it has ends then.`} done="The worker makes itself a new token.">{board.rotating ? 'Rotating…' : 'Rotate'}</Act>{' '}
+      <Act class="admin" do={act('revoke')} confirm={`Revoke the token of ${board.name}? Its worker ends, what it measures is given back, and it comes back only with a new command.`} done="The token is worth nothing any more.">Revoke</Act>
     </>
   );
 }
@@ -172,11 +172,11 @@ export function DevicePage({ id }: { id: string }) {
       <>
         {data.state === 'active' ? (
           <>
-            <Act do={() => change('draining')} done="The board ends what it has, then pauses.">Drain</Act>
-            <Act do={() => change('paused')} done="No more measurements go to this board, and what it had is given back.">Pause</Act>
-            <Act do={() => change('maintenance')} done="The board is under maintenance.">Maintenance</Act>
+            <Act class="admin" do={() => change('draining')} done="The board ends what it has, then pauses.">Drain</Act>
+            <Act class="admin" do={() => change('paused')} done="No more measurements go to this board, and what it had is given back.">Pause</Act>
+            <Act class="admin" do={() => change('maintenance')} done="The board is under maintenance.">Maintenance</Act>
           </>
-        ) : <Act class="primary" do={() => change('active')} done="The board measures again.">Activate</Act>}
+        ) : <Act class="primary admin" do={() => change('active')} done="The board measures again.">Activate</Act>}
         <Remove kind="board" name={data.name} path={`/devices/${data.id}`} then={() => go(['devices'])} />
       </>
     }>
@@ -184,7 +184,7 @@ export function DevicePage({ id }: { id: string }) {
       {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
       {data.health === 'quarantined' && data.state === 'active' && <Quarantine board={data} history={history.data} release={() => change('active')} />}
       {data.doubt && <p class="note" role="alert"><b>Not believed:</b> {data.doubt.results === 1 ? 'a result' : `${data.doubt.results} results`}, the last {ago(data.doubt.at)}: {data.doubt.why}. Nothing of it counts.</p>}
-      {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
+      {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act class="admin" do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with the command of <a href={href(['devices'], { add: '1' })}>Add a board</a>, once it is allowed{data.allowed ? ', as it is now' : ''}.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}

@@ -65,10 +65,10 @@ export function Devices() {
   const { data, error, reload } = useList<Device>('/devices', ['device', 'measurement']);
   const profiles = useList<Profile>('/profiles', ['device', 'front']);
   return (
-    <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
+    <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary admin" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />
       {open && data && <AddBoard onArrived={reload} onClose={() => setOpen(false)} />}
-      {data?.length === 0 && !open && <Empty>No board yet. <button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</Empty>}
+      {data?.length === 0 && !open && <Empty>No board yet. <span class="admin"><button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</span></Empty>}
       {data && <Find of={data} />}
       <div class="cards">{found(data ?? []).map((d) => <DeviceCard key={d.id} device={d} profiles={(profiles.data ?? []).filter((p) => p.device === d.id)} />)}</div>
     </Page>

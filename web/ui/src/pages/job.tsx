@@ -7,7 +7,7 @@ import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, FindField, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
 import { route } from '../router';
 import { follow } from '../state';
-import { Subject, useNames } from './jobs';
+import { Subject } from './jobs';
 
 const shownMost = 200000; // characters of the log: a browser needs long for more
 
@@ -80,15 +80,14 @@ function told(key: string, v: unknown): string {
 }
 
 /** "Search fashion": what a job does, and on what; its id is in the line below. */
-const titleOf = ({ kind, subject }: Job, names: Map<string, string> | null) => `${jobKinds[kind] ?? inWords(kind)} ${names?.get(subject) ?? ''}`.trim();
+const titleOf = ({ kind, subject_name: name }: Job) => `${jobKinds[kind] ?? inWords(kind)} ${name ?? ''}`.trim();
 
 export function JobPage({ id }: { id: string }) {
   const { data, error } = useJob(id);
   const active = data ? isActive(data) : true;
-  const names = useNames();
   if (!data) return <Unread title="Job" error={error} of="jobs" />;
   return (
-    <Page title={titleOf(data, names.data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> {subjectPage(data) && <Subject job={data} names={names.data} />}</>} actions={
+    <Page title={titleOf(data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> {subjectPage(data) && <Subject job={data} />}</>} actions={
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>

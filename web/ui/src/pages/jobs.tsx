@@ -1,26 +1,17 @@
 // What runs, waits and has ended: a list that is read page by page, narrowed by state and kind.
 import { useState } from 'preact/hooks';
-import { get, list, post, type Dataset, type Job, type Model, type Search, type Supernet, type Table as LatencyTable } from '../api';
+import { get, post, type Job } from '../api';
 import { ago, duration, percent } from '../format';
-import { activeJobs, isActive, jobKinds, kindName, subjectPage } from '../jobs';
+import { activeJobs, isActive, jobKinds, jobTopics, kindName, onJobs, subjectPage } from '../jobs';
 import { progress } from '../live';
 import { Act, Begin, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
 import { href, route } from '../router';
 import { useSignal } from '../signal';
 import { useList, useLoaded, useTick } from '../state';
 
-/** Names of what jobs work on, by id; a latency table has that of its space. */
-export function useNames() {
-  return useLoaded(async () => {
-    const lists = await Promise.all([list<Supernet>('/supernets'), list<Search>('/searches'), list<Dataset>('/datasets'), list<Model>('/models')]);
-    const tables = await list<LatencyTable>('/tables');
-    return new Map([...lists.flat().map((row) => [row.id, row.name] as const), ...tables.map((t) => [t.id, t.space] as const)]);
-  }, 'names', ['supernet', 'search', 'dataset', 'table', 'model']);
-}
-
-export function Subject({ job, names }: { job: Job; names: Map<string, string> | null }) {
-  const page = subjectPage(job), name = names?.get(job.subject);
-  return page && (name || !names) ? <a href={href(page)}>{name ?? job.subject}</a> : <>{name ?? '–'}</>; // no way to what was removed
+export function Subject({ job }: { job: Job }) {
+  const page = subjectPage(job), name = job.subject_name;
+  return page && name ? <a href={href(page)}>{name}</a> : <>{name ?? '–'}</>; // no way to what was removed
 }
 
 /** Where a job stands, in a few words; a long error has its page. place: its place among those that wait for their turn, from 1; 0: none. */
@@ -51,9 +42,8 @@ export function Jobs() {
   const [n, setN] = useState(pageSize);
   const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return value in all ? value : ''; };
   const [state, kind] = [wanted('state', states), wanted('kind', jobKinds)];
-  const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, ['job']);
+  const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, jobTopics, onJobs);
   const waiting = useList<Job>('/jobs?state=queued', ['job']);
-  const names = useNames();
   const queue = (waiting.data ?? []).filter((j) => j.kind !== 'table').sort((a, b) => b.priority - a.priority || a.id.localeCompare(b.id)).map((j) => j.id);
   return (
     <Page title="Jobs" lead="Everything that runs is a job: it can be stopped, and goes on from its checkpoint.">
@@ -65,7 +55,7 @@ export function Jobs() {
           <div class="toolbar"><Choose name="state" title="State" all={states} /><Choose name="kind" title="Kind" all={jobKinds} /></div>
           {data.items.length === 0 ? <Empty>No job is like this.</Empty> : (
             <Table label="Jobs" rows={data.items} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-              { title: 'Job', cell: (j) => <span title={j.id}>{kindName(j.kind)}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names.data} /> },
+              { title: 'Job', cell: (j) => <span title={j.id}>{kindName(j.kind)}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} /> },
               { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} place={queue.indexOf(j.id) + 1} /> },
               { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
             ]} />

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { api, post, wordsOf, type Model, type Space } from '../api';
 import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
-import { Card, Code, Facts, Failed, Listed, Page, Remove, Select, State, Table, Unread } from '../parts';
+import { Card, Code, Facts, Failed, Listed, Page, Remove, Select, State, Table, ToSubmit, Unread } from '../parts';
 import { go, href } from '../router';
 import { useGet, useList } from '../state';
 
@@ -54,7 +54,7 @@ export function Models() {
           ]} />
         </Card>}
       </Listed>
-      <Card title="Import"><Import spaces={spaces.data ?? []} /></Card>
+      <Card title="Import"><ToSubmit><Import spaces={spaces.data ?? []} /></ToSubmit></Card>
     </Page>
   );
 }

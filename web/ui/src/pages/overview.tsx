@@ -2,17 +2,15 @@ import { api, get, type Device, type Front, type FrontItem, type Job, type Searc
 import { bestIn } from '../comparison';
 import { ago, metricName, metricValue, percent, short } from '../format';
 import { keyOf } from '../front';
-import { activeJobs, isActive, kindName, subjectPage } from '../jobs';
+import { activeJobs, isActive, jobTopics, kindName, onJobs, subjectPage } from '../jobs';
 import { Begin, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Spark, State, Table } from '../parts';
 import { href } from '../router';
 import { useGet, useList, useLoaded, useTick } from '../state';
-import { Subject, useNames } from './jobs';
-
-type Names = { names: Map<string, string> | null };
+import { Subject } from './jobs';
 
 /** `first`: there is no supernet yet. */
-function Running({ first, names }: Names & { first: boolean }) {
-  const { data, error } = useLoaded(activeJobs, 'active jobs', ['job']);
+function Running({ first }: { first: boolean }) {
+  const { data, error } = useLoaded(activeJobs, 'active jobs', jobTopics, onJobs);
   const now = data ?? [];
   return (
     <Card title="Now" class="wide" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
@@ -21,7 +19,7 @@ function Running({ first, names }: Names & { first: boolean }) {
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
-            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)} {names?.get(job.subject)}</a>
+            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)} {job.subject_name}</a>
             <State of={job.state} />
           </div>
           <ProgressLine job={job} />
@@ -32,13 +30,13 @@ function Running({ first, names }: Names & { first: boolean }) {
 }
 
 /** What ended last, and how. */
-function Lately({ names }: Names) {
-  const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', ['job']);
+function Lately() {
+  const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', jobTopics, onJobs);
   if (!data?.length) return null;
   return (
     <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
       <Table label="What ended last" rows={data} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
-        { title: 'Job', cell: (j) => kindName(j.kind) }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} names={names} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
+        { title: 'Job', cell: (j) => kindName(j.kind) }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} /> }, { title: 'When', cell: (j) => ago(j.ended_at ?? j.created_at) },
       ]} />
     </Card>
   );
@@ -78,7 +76,6 @@ function diskOf(s: System) {
 
 export function Overview() {
   useTick(20000);
-  const names = useNames().data;
   const system = useGet<System>('/system', ['job', 'device']);
   const searches = useList<Search>('/searches', ['search', 'front', 'generation']);
   const supernets = useList<Supernet>('/supernets', ['supernet']);
@@ -87,7 +84,7 @@ export function Overview() {
   return (
     <Page title="Overview" actions={<a class="button primary" href={href(['searches', 'new'])}>New search</a>}>
       <div class="grid">
-        <Running first={supernets.data?.length === 0} names={names} />
+        <Running first={supernets.data?.length === 0} />
         <Card title="Searches" note={<a href={href(['searches'])}>all</a>}>
           <Listed of={searches} empty="No search yet.">{(all) => (
             <Table label="Latest searches" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['searches', s.id]} columns={[
@@ -96,7 +93,7 @@ export function Overview() {
             ]} />
           )}</Listed>
         </Card>
-        <Lately names={names} />
+        <Lately />
         <Card title="Supernets" note={<a href={href(['supernets'])}>all</a>}>
           <Listed of={supernets} empty="No supernet yet.">{(all) => (
             <Table label="Latest supernets" rows={newest(all)} rowKey={(s) => s.id} link={(s) => ['supernets', s.id]} columns={[
