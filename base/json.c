@@ -175,19 +175,11 @@ static int index_of(const char *const *names, const char *name) {
     return -1;
 }
 
-/* "a, b, c"; what does not fit is left out. */
-static void join(const char *const *names, char *text, size_t size) {
-    size_t len = 0;
-    text[0] = '\0';
-    for (int i = 0; names[i] && len < size; i++)
-        len += (size_t)snprintf(text + len, size - len, "%s%s", i ? ", " : "", names[i]);
-}
-
 /* "must be one of: one, two, not \"twoo\"; did you mean \"two\"?" */
 static int no_such_word(const char *at, const char *key, const char *const *names,
                         const cJSON *item, struct err *err) {
     char list[320];
-    join(names, list, sizeof(list));
+    nearest_list(names, list, sizeof(list));
     if (!cJSON_IsString(item))
         return refuse(err, at, key, "must be one of: %s", list);
     const char *meant = nearest_of(names, item->valuestring);
@@ -213,12 +205,11 @@ int json_only(const cJSON *obj, const char *at, const char *const *keys, struct 
     for (const cJSON *child = obj->child; child; child = child->next) {
         if (index_of(keys, child->string) >= 0)
             continue;
-        char list[384];
-        join(keys, list, sizeof(list));
-        const char *meant = nearest_of(keys, child->string);
-        return refuse(err, at, child->string, "is not known here; %s%s%s are: %s",
-                      meant ? "did you mean \"" : "", meant ? meant : "",
-                      meant ? "\"? Known" : "known", list);
+        char list[384], advice[512];
+        nearest_list(keys, list, sizeof(list));
+        nearest_advice(nearest_of(keys, child->string), "known are: ", list, advice,
+                       sizeof(advice));
+        return refuse(err, at, child->string, "is not known here; %s", advice);
     }
     return 0;
 }

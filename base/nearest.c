@@ -1,6 +1,8 @@
 #include "base/nearest.h"
 
+#include <ctype.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { WORD_MAX = 64 };
@@ -45,4 +47,19 @@ const char *nearest_of(const char *const *names, const char *word) {
         }
     }
     return best;
+}
+
+void nearest_list(const char *const *names, char *ret, size_t size) {
+    size_t len = 0;
+    ret[0] = '\0';
+    for (int i = 0; names[i] != NULL && len < size; i++)
+        len += (size_t)snprintf(ret + len, size - len, "%s%s", i > 0 ? ", " : "", names[i]);
+}
+
+void nearest_advice(const char *meant, const char *head, const char *list, char *ret, size_t size) {
+    if (meant == NULL)
+        snprintf(ret, size, "%s%s", head, list);
+    else
+        snprintf(ret, size, "did you mean \"%.80s\"? %c%s%s", meant,
+                 toupper((unsigned char)head[0]), head + 1, list);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* Letters to put in, take out, change, or swap with their neighbour to make one word of the other.
  * Words beyond 63 bytes count as far from everything. */
@@ -11,3 +12,8 @@ int nearest_distance(const char *a, const char *b);
 bool nearest_is_slip(const char *word, int distance);
 /* What may have been meant by word; NULL: nothing of names (NULL-terminated) is near. */
 const char *nearest_of(const char *const *names, const char *word);
+/* "a, b, c" of names (NULL-terminated); what does not fit is left out. */
+void nearest_list(const char *const *names, char *ret, size_t size);
+/* What a refusal ends with: "did you mean "MEANT"? There are LIST", of head "there are "; without
+ * MEANT (NULL), head and list as they are. */
+void nearest_advice(const char *meant, const char *head, const char *list, char *ret, size_t size);

@@ -213,16 +213,11 @@ static bool is_series(const char *name) {
 }
 
 static int refuse_series(const char *name, struct err *err) {
-    const char *meant = nearest_of(series_names, name);
-    char list[320] = "";
-    for (int i = 0; series_names[i] != NULL; i++) {
-        size_t len = strlen(list);
-        snprintf(list + len, sizeof(list) - len, "%s%s", i > 0 ? ", " : "", series_names[i]);
-    }
-    return parameter_refuse(err, ESP_EPARSE, "series",
-                            ": there is no series \"%.60s\"; %s%s%s are %s", name,
-                            meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
-                            meant != NULL ? "\"? There" : "there", list);
+    char list[320], advice[448];
+    nearest_list(series_names, list, sizeof(list));
+    nearest_advice(nearest_of(series_names, name), "there are ", list, advice, sizeof(advice));
+    return parameter_refuse(err, ESP_EPARSE, "series", ": there is no series \"%.60s\"; %s", name,
+                            advice);
 }
 
 /* Whether a training may have each of the series, with commas between, that names asks for; NULL:

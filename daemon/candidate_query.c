@@ -37,7 +37,7 @@ static void write_key(const char *key, char ret[METRIC_KEY_MAX]) {
 
 /* What there is, and what may have been meant. */
 static int refuse_name(const struct reading *reading, const char *word) {
-    char list[320] = "", written[METRIC_KEY_MAX];
+    char list[320] = "", written[METRIC_KEY_MAX], advice[448];
     const char *nearest = NULL;
     int least = INT_MAX;
     bool conditions = strcmp(reading->parameter, "where") == 0;
@@ -50,10 +50,9 @@ static int refuse_name(const struct reading *reading, const char *word) {
     }
     for (int i = 0; conditions && fields[i] != NULL; i++)
         consider(word, fields[i], &least, &nearest);
+    nearest_advice(nearest, "it has ", list, advice, sizeof(advice));
     return parameter_refuse(reading->err, ESP_EPARSE, reading->parameter,
-                            ": the search has no metric \"%.60s\"; %s%.80s%s has %s%s", word,
-                            nearest != NULL ? "did you mean \"" : "",
-                            nearest != NULL ? nearest : "", nearest != NULL ? "\"? It" : "it", list,
+                            ": the search has no metric \"%.60s\"; %s%s", word, advice,
                             conditions ? ", and feasible, on_front, generation, strategy" : "");
 }
 
@@ -124,7 +123,7 @@ static int read_flag(const struct reading *reading, const char *name, struct rel
 
 int candidate_query_strategy(const cJSON *strategies, const char *parameter, const char *name,
                              struct err *err) {
-    char list[200] = "";
+    char list[200] = "", advice[320];
     const char *nearest = NULL;
     int least = INT_MAX;
     const cJSON *known;
@@ -135,10 +134,9 @@ int candidate_query_strategy(const cJSON *strategies, const char *parameter, con
         consider(name, known->valuestring, &least, &nearest);
         snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", known->valuestring);
     }
-    return parameter_refuse(
-        err, ESP_EPARSE, parameter, ": the search has no strategy \"%.60s\"; %s%.60s%s has %s",
-        name, nearest != NULL ? "did you mean \"" : "", nearest != NULL ? nearest : "",
-        nearest != NULL ? "\"? It" : "it", list);
+    nearest_advice(nearest, "it has ", list, advice, sizeof(advice));
+    return parameter_refuse(err, ESP_EPARSE, parameter,
+                            ": the search has no strategy \"%.60s\"; %s", name, advice);
 }
 
 static int read_strategy(const struct reading *reading, struct relation relation,

@@ -79,17 +79,12 @@ enum { STRATEGIES_NAMED = 32 };
 
 static int refuse_strategy(const char *name, const char *pointer, struct err *err) {
     const char *names[STRATEGIES_NAMED + 1] = {NULL};
-    char list[256] = "";
-    size_t used = 0;
-    for (int i = 0; i < STRATEGIES_NAMED && strategy_types[i] != NULL && used < sizeof(list); i++) {
+    char list[256], advice[384];
+    for (int i = 0; i < STRATEGIES_NAMED && strategy_types[i] != NULL; i++)
         names[i] = strategy_types[i]->name;
-        used +=
-            (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? ", " : "", names[i]);
-    }
-    const char *meant = nearest_of(names, name);
-    return err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"; %s%s%s are: %s", name,
-                   meant != NULL ? "did you mean \"" : "", meant != NULL ? meant : "",
-                   meant != NULL ? "\"? There" : "there", list);
+    nearest_list(names, list, sizeof(list));
+    nearest_advice(nearest_of(names, name), "there are: ", list, advice, sizeof(advice));
+    return err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"; %s", name, advice);
 }
 
 static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {
