@@ -12,8 +12,8 @@ int nearest_distance(const char *a, const char *b);
 bool nearest_is_slip(const char *word, int distance);
 /* What may have been meant by word; NULL: nothing of names (NULL-terminated) is near. */
 const char *nearest_of(const char *const *names, const char *word);
-/* "a, b, c" of names (NULL-terminated); what does not fit is left out. */
+/* "a, b, c" of names (NULL-terminated), cut where it does not fit. */
 void nearest_list(const char *const *names, char *ret, size_t size);
-/* What a refusal ends with: "did you mean "MEANT"? There are LIST", of head "there are "; without
- * MEANT (NULL), head and list as they are. */
+/* What a refusal ends with: did you mean "MEANT"? There are LIST, of head "there are "; without
+ * meant (NULL), head and list as they are. */
 void nearest_advice(const char *meant, const char *head, const char *list, char *ret, size_t size);

@@ -39,8 +39,8 @@ static bool asks_for(const struct api_call *call, const char *name) {
     return api_query(call, name) != NULL;
 }
 
-/* What these texts ask of a search's candidates; where objectives are needed and none is named,
- * by those of the search. */
+/* What these texts ask of a search's candidates. least_objectives: so many are needed, the search's
+ * own where none is named; 0: none. */
 static int parse_query(struct api_call *call, const char *search, const struct query_texts *texts,
                        int least_objectives, struct err *err, struct candidate_query *ret) {
     cJSON *keys = NULL, *objectives = NULL, *strategies = NULL;
@@ -155,7 +155,7 @@ static int get_candidates(struct api_call *call, struct err *err) {
     return r;
 }
 
-/* For a front that is not the search's own. */
+/* For a front, or its hypervolume, that is not the search's own. */
 static bool asks_for_others(const struct api_call *call) {
     return asks_for(call, "objectives") || asks_for(call, "where");
 }

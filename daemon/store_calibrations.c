@@ -9,10 +9,11 @@
 #include "daemon/store_devices.h"
 #include "daemon/store_searches.h"
 
+/* clang-format off */
 #define COLUMNS                                                                                    \
-    "id, " STORE_PROFILE_NAME(                                                                     \
-        "calibrations") ", "                                                                       \
-                        "search, space_fingerprint, created_us AS \"created_at@time\""
+    "id, " STORE_PROFILE_NAME("calibrations") ", "                                                 \
+    "search, space_fingerprint, created_us AS \"created_at@time\""
+/* clang-format on */
 
 #define BUT_FOR_VERSIONS(text) "json_remove(" text ", '$.version', '$.calibration.version')"
 

@@ -11,10 +11,11 @@
 /* Of a profile; a search keeps those that it goes by in its own spec. */
 enum { VERSIONS_KEPT = 20 };
 
+/* clang-format off */
 #define COLUMNS                                                                                    \
-    "id, profile, " STORE_PROFILE_NAME(                                                            \
-        "energy_prices") ", profile_revision, version, data AS \"data@json\", created_us AS "      \
-                         "\"created_at@time\""
+    "id, profile, " STORE_PROFILE_NAME("energy_prices") ", "                                       \
+    "profile_revision, version, data AS \"data@json\", created_us AS \"created_at@time\""
+/* clang-format on */
 
 static int read_network(const struct sql_rows *rows, struct err *err,
                         struct energy_network *ret_network) {

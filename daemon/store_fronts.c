@@ -139,6 +139,7 @@ int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJ
 struct gathering {
     const struct candidate_query *query;
     bool feasible_only;
+    bool distinct; /* of networks with the same costs the first one alone */
     int n;
     int64_t considered, incomplete, until_ns;
     double *costs;      /* owned [GATHERED_MAX, n_objectives] */
@@ -252,7 +253,10 @@ static int front_items(struct sql *sql, const char *search, struct gathering *g,
     cJSON *tied = cJSON_CreateArray(); /* those of the same costs, until they are all there */
     for (int i = 0; r == 0 && i < n; i++) {
         cJSON *item = NULL;
-        if (i > 0 && !same_costs(g, g->front[i - 1], g->front[i]))
+        bool tie = i > 0 && same_costs(g, g->front[i - 1], g->front[i]);
+        if (tie && g->distinct)
+            continue;
+        if (!tie)
             while (tied->child != NULL)
                 cJSON_AddItemToArray(items, cJSON_DetachItemViaPointer(tied, tied->child));
         r = sql_get_row(sql, err, &item,
@@ -351,6 +355,7 @@ int store_front_so_far(struct sql *sql, const char *search, const char *strategy
         cJSON_Delete(items);
         return r;
     }
+    g.distinct = true; /* as in the archive, of which the search tells its front */
     g.until_ns = clock_mono_ns() + SO_FAR_S * INT64_C(1000000000);
     r = gather_front(sql, search, strategy, &g, err);
     if (r == 0)

@@ -14,19 +14,20 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
-/* What people call what the job works on; of a table its space and board. One look-up each, since
- * ids tell of which kind they are. */
-#define NAME_IN(table) "(SELECT s.name FROM " table " s WHERE s.id = jobs.subject) "
+/* What people call what the job works on; of a table its space and board, of a calibration, which
+ * is there only once it is fitted, its board. One look-up each, since ids tell of which kind they
+ * are (by their first three bytes: 'cal' is of cal_). */
+#define NAME_IN(table) "(SELECT s.name FROM " table " s WHERE s.id = jobs.subject)"
 #define SUBJECT_NAME                                                                               \
-    "CASE substr(subject, 1, 3) WHEN 'sn_' THEN " NAME_IN("supernets")                              \
-    "WHEN 'se_' THEN " NAME_IN("searches") "WHEN 'ds_' THEN " NAME_IN("datasets")                    \
-    "WHEN 'mo_' THEN " NAME_IN("models")                                                            \
+    "CASE substr(subject, 1, 3) WHEN 'sn_' THEN " NAME_IN("supernets") " "                         \
+    "WHEN 'se_' THEN " NAME_IN("searches") " WHEN 'ds_' THEN " NAME_IN("datasets") " "             \
+    "WHEN 'mo_' THEN " NAME_IN("models") " "                                                       \
     "WHEN 'tb_' THEN (SELECT t.space || ' on ' || p.name FROM tables t JOIN profiles p ON p.id = " \
     "  t.profile WHERE t.id = jobs.subject) "                                                      \
     "WHEN 'ex_' THEN (SELECT s.name FROM exports e JOIN supernets s ON s.id = e.supernet WHERE "   \
     "  e.id = jobs.subject) "                                                                      \
-    "WHEN 'cal' THEN (SELECT p.name FROM calibrations c JOIN profiles p ON p.id = c.profile "      \
-    "  WHERE c.id = jobs.subject) END"
+    "WHEN 'cal' THEN (SELECT p.name FROM profiles p WHERE p.id = json_extract(jobs.spec, "         \
+    "  '$.profiles[0].profile_id')) END"
 #define JOB_COLUMNS                                                                                \
     "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, " SUBJECT_NAME        \
     " AS subject_name, priority, attempt, "                                                        \
@@ -232,7 +233,8 @@ static int store_state(struct store_tx *tx, const struct job_row *row, struct er
     int64_t now = store_tx_now_us(tx);
     return sql_run(store_tx_sql(tx), err, NULL,
                    "UPDATE jobs SET state = ?2, crashes = ?3, ended_us = CASE WHEN ?4 THEN ?5 END, "
-                   "held = held AND NOT ?4 WHERE id = ?1",
+                   "held = held AND NOT ?4, progress = CASE WHEN NOT ?4 THEN progress END WHERE "
+                   "id = ?1",
                    "ttiii", row->id, job_state_names[row->status.state],
                    (int64_t)row->status.crashes, (int64_t)job_terminal(row->status.state), now);
 }
@@ -255,9 +257,6 @@ int store_job_apply(struct store_tx *tx, const char *id, enum job_event event, c
     if (r == 0 && event == JOB_RETRY)
         r = sql_run(store_tx_sql(tx), err, NULL,
                     "UPDATE jobs SET error = NULL, result = NULL WHERE id = ?1", "t", id);
-    if (r == 0 && job_terminal(row.status.state))
-        r = sql_run(store_tx_sql(tx), err, NULL, "UPDATE jobs SET progress = NULL WHERE id = ?1",
-                    "t", id);
     if (r == 0 && reason != NULL)
         r = end_attempt(tx, &row, reason, err);
     if (r == 0 && event == JOB_CRASH && row.status.state == JOB_FAILED)

@@ -13,17 +13,14 @@
 #include "devices/reference.h"
 #include "space/graph.h"
 
+/* clang-format off */
 #define MEASUREMENT_COLUMNS                                                                        \
-    "id, profile, " STORE_PROFILE_NAME(                                                            \
-        "measurements") ", profile_revision, kind, graph_id, signature, arch, method, take, "      \
-                        "state, "                                                                  \
-                        "attempt, "                                                                \
-                        "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS "      \
-                        "\"flags@json\", repeats, "                                                \
-                        "why, error AS "                                                           \
-                        "\"error@json\", "                                                         \
-                        "created_us AS "                                                           \
-                        "\"created_at@time\", finished_us AS \"finished_at@time\""
+    "id, profile, " STORE_PROFILE_NAME("measurements") ", "                                        \
+    "profile_revision, kind, graph_id, signature, arch, method, take, state, attempt, "            \
+    "median_us, low_us, high_us, mean_us, sd_us, n, energy_uj, flags AS \"flags@json\", repeats, " \
+    "why, error AS \"error@json\", created_us AS \"created_at@time\", "                            \
+    "finished_us AS \"finished_at@time\""
+/* clang-format on */
 
 #define ENERGY_MOST_UJ 1e12
 

@@ -121,7 +121,8 @@ int store_front(struct sql *sql, const char *search, struct err *err, cJSON **re
 /* Whether the search, by id or name, has told a front. */
 bool store_front_is_told(struct sql *sql, const char *search);
 /* Gives front as its items those candidates of the strategy that none of its own dominates in the
- * query's objectives. ESP_ELIMIT: too many, or it takes longer than 2 s. */
+ * query's objectives, of equal ones the first. ESP_ELIMIT: too many, or it takes longer than 2 s.
+ */
 int store_front_so_far(struct sql *sql, const char *search, const char *strategy,
                        const struct candidate_query *query, struct err *err, cJSON *front);
 /* That of the query's objectives under its conditions, of feasible candidates unless the query says

@@ -33,7 +33,7 @@
     "WHERE e.table_id = tables.id AND o.repeats IS NOT NULL AND o.state IN ('queued', 'leased', "  \
     "'running'))"
 #define TABLE_COLUMNS                                                                              \
-    "id, profile, " STORE_PROFILE_NAME("tables") ", "   \
+    "id, profile, " STORE_PROFILE_NAME("tables") ", "                                              \
     "profile_revision, space, space_fingerprint, method, "                                         \
     TABLE_COUNTS " AS \"counts@json\", "                                                           \
     TABLE_REPEATS " AS repeating, "                                                                \

@@ -229,6 +229,32 @@ test('spaces and models that somebody else adds or removes come to the pages and
   await row(model.name).waitFor({ state: 'detached', timeout: 5000 });
 });
 
+test('what jobs work on is named on their pages, and no more once it is gone', async () => {
+  const failed = async (name) => {
+    const { model, job } = await stack.post('/models', { name, kind: 'latency', space: 'tiny', path: `${stack.dir}/tiny.json` });
+    await stack.waitFor('its end', async () => (await stack.get(`/jobs/${job.id}`)).state === 'failed');
+    return { job, remove: async () => assert.equal((await fetch(`${stack.url}/api/v1/models/${model.id}`, { method: 'DELETE' })).status, 204) };
+  };
+  const one = await failed('soon gone'), two = await failed('gone, too');
+  for (const hash of ['jobs', '']) {
+    await open(hash);
+    await page.getByRole('link', { name: 'soon gone', exact: true }).waitFor();
+    await page.getByRole('link', { name: 'gone, too', exact: true }).waitFor();
+  }
+  await one.remove();
+  await page.getByRole('link', { name: 'soon gone', exact: true }).waitFor({ state: 'detached' });
+  await open('jobs');
+  const row = page.locator('tbody tr', { has: page.locator(`a[href="#/jobs/${two.job.id}"]`) });
+  await row.getByRole('link', { name: 'gone, too' }).waitFor();
+  const tab = await page.context().newPage();
+  await tab.goto(`${stack.url}/#/jobs/${two.job.id}`);
+  await tab.getByRole('heading', { level: 1, name: 'Model import gone, too', exact: true }).waitFor();
+  await two.remove();
+  await row.getByRole('link', { name: 'gone, too' }).waitFor({ state: 'detached' });
+  await tab.getByRole('heading', { level: 1, name: 'Model import', exact: true }).waitFor();
+  await tab.close();
+});
+
 test('the page of a board that was opened by its name follows the board', async () => {
   await open(`devices/${board.name}`);
   await page.getByText('Live', { exact: true }).waitFor();
@@ -303,7 +329,7 @@ test('the page of a board tells what it measures now, since when and for whom, a
   await stack.post(`/jobs/${job.id}/cancel`, {});
   await measures.getByText('nothing', { exact: true }).waitFor();
   await page.getByText('measuring now').waitFor({ state: 'detached' });
-  assert.equal(await fact('Waiting').innerText(), '0');
+  await stack.waitFor('none that waits', async () => (await fact('Waiting').innerText()) === '0', 20);
 });
 
 test('no script failed', () => assert.deepEqual(errors, []));

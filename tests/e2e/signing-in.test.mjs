@@ -125,7 +125,7 @@ test('an event reaches the page through its session, which a reload and a restar
   assert.equal(await page.getByRole('heading', { name: 'Sign in' }).count(), 0);
 });
 
-test('what the scope does not reach is refused with a sentence that names what is needed', async () => {
+test('a session is offered what its scope reaches, and told what more would take', async () => {
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('heading', { level: 1, name: 'Sign in' }).waitFor();
   assert.deepEqual(await context.cookies(url), []);
@@ -148,36 +148,56 @@ test('what the scope does not reach is refused with a sentence that names what i
   assert.equal(await page.getByRole('link', { name: /New search/ }).count(), 0, 'what it may not do is offered');
   for (const hash of ['searches/new', 'models']) {
     await page.goto(`${url}/#/${hash}`);
-    await page.getByText('This session may only look: sign in with a token of scope submit.').waitFor();
+    await page.getByText('This takes a token of scope submit: sign in with one.').waitFor();
     assert.equal(await page.locator('main form').count(), 0, hash);
   }
   stack.startSimulated((await stack.post('/tokens', { kind: 'enrolment' })).token, 'board');
+  const seen = async () => {
+    await page.getByText('Reading…').first().waitFor({ state: 'detached' });
+    return (await page.locator('main :is(button, select, input)').filter({ visible: true }).evaluateAll((found) => found.map((e) => e.closest('label')?.firstChild.textContent.trim() || e.textContent))).sort();
+  };
+  /** What a board's page has, of one that is in quarantine and claimed by another machine. */
   const offered = async () => {
+    await page.route(/\/api\/v1\/devices\/[^/]*$/, async (route) => route.fulfill({ json: { ...await stack.get(`/devices/${route.request().url().split('/').at(-1)}`), health: 'quarantined', refused: { at: new Date().toISOString(), why: 'another machine' } } }));
+    await page.goto('about:blank');
     await page.goto(`${url}/#/devices`);
-    const card = page.locator('a.device').first();
-    await card.waitFor();
-    const add = await page.getByRole('button', { name: 'Add a board' }).count();
-    await card.click();
+    await page.locator('a.device').first().click();
     await page.getByRole('heading', { name: 'Latency tables' }).waitFor();
     await page.getByRole('heading', { name: 'Reference network' }).waitFor();
     await page.locator('main select').first().waitFor({ state: 'attached' });
-    await page.getByText('Reading…').first().waitFor({ state: 'detached' });
-    return { add, buttons: (await page.locator('main button').filter({ visible: true }).allInnerTexts()).sort(), selects: await page.locator('main select').filter({ visible: true }).count() };
+    await page.getByText('In quarantine').waitFor();
+    const found = await seen(), text = await page.locator('main').innerText();
+    await page.unrouteAll({ behavior: 'ignoreErrors' });
+    assert.equal(/If the board is well:|let it in:/.test(text), found.includes('Release'), 'words that lead to nothing');
+    return found;
   };
-  assert.deepEqual(await offered(), { add: 0, buttons: [], selects: 0 });
+  assert.deepEqual(await offered(), []);
+  const { largest: { arch } } = await stack.get('/spaces/tiny');
+  await page.goto(`${url}/#/archs/tiny?arch=${encodeURIComponent(arch)}`);
+  await page.locator('section.card', { hasText: 'Fine-tune' }).getByText('This takes a token of scope submit').waitFor();
+  await page.goto(`${url}/#/devices?add=1`);
+  await page.getByText('This takes a token of scope admin: sign in with one.').waitFor();
+  assert.deepEqual(await seen(), []);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signIn(tokens.submit);
   await page.getByText('submits (submit)').waitFor();
-  assert.deepEqual(await offered(), { add: 0, buttons: ['Measure briefly', 'Measure fully'], selects: 1 }, 'not what needs an administrator');
+  await page.getByText('This takes a token of scope admin: sign in with one.').waitFor();
+  assert.deepEqual(await offered(), ['Measure briefly', 'Measure fully', 'Space'], 'not what needs an administrator');
   await page.goto(`${url}/#/searches/new`);
   await page.getByLabel('Name', { exact: true }).waitFor();
   await page.getByRole('button', { name: 'Sign out' }).click();
+  await signIn(tokens.admin);
+  await page.getByText('admins (admin)').waitFor();
+  const all = await offered();
+  for (const name of ['Allow', 'Drain', 'Measure briefly', 'Release', 'Remove…', 'Revoke', 'Rotate']) assert.ok(all.includes(name), `${name} of ${all}`);
+  await page.getByRole('button', { name: 'Sign out' }).click();
+});
+
+test('what the scope does not reach is refused with a sentence that names what is needed', async () => {
   await signIn(tokens.read);
   await page.getByText('reads (read)').waitFor();
-  await page.evaluate(() => sessionStorage.clear()); // an administrator's command of before
-  await page.goto(`${url}/#/devices?add=1`);
-  await page.getByRole('button', { name: 'Make the command' }).click();
-  await page.getByRole('alert').filter({ hasText: 'this needs a token of scope "admin"; this one\'s is "read"' }).waitFor();
+  const answer = await page.evaluate(() => fetch('/api/v1/tokens', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"kind": "enrolment"}' }).then(async (r) => [r.status, (await r.json()).detail]));
+  assert.deepEqual(answer, [403, 'this needs a token of scope "admin"; this one\'s is "read"']);
 });
 
 test('a token that is revoked locks the page that is open, within a heartbeat and without a touch', { timeout: 60000 }, async () => {

@@ -28,10 +28,10 @@ before(async () => {
   context.on('request', (r) => { if (/\/api\/v1\/(?!events)/.test(r.url())) reading.add(r); });
   for (const end of ['requestfinished', 'requestfailed']) context.on(end, (r) => reading.delete(r));
 });
-// A test that fails half way leaves nothing that others stumble over: no answer that is played, no search that runs for hours.
+// A test that fails half way leaves no answer that is played, and no search that runs for hours.
 afterEach(async () => {
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
-  for (const id of slowOnes.splice(0)) await fetch(`${stack.url}/api/v1/searches/${id}/cancel`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{}' });
+  await page?.unrouteAll({ behavior: 'ignoreErrors' });
+  for (const id of slowOnes.splice(0)) await stack.post(`/searches/${id}/cancel`, {}).catch(() => undefined); // it may be gone, or over
 });
 after(async () => {
   await browser?.close();

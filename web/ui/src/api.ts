@@ -172,14 +172,15 @@ export const remove = (path: string) => send<unknown>('DELETE', path);
 /** What is known of a network, with its latency where a profile is named. */
 export const archPath = (space: string, arch: string, profile = '') => api`/archs?space=${space}&arch=${arch}` + (profile && api`&profile=${profile}`);
 
-/** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. That too much was asked at once says nothing of that. */
-export const orNull = (error: unknown): null => {
-  if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) return null;
-  throw error;
-};
-
 /** Networks of a search's front; none where there is no search, or no longer. */
-export const frontItems = async (search: string): Promise<FrontItem[]> => (search && (await get<Front>(api`/searches/${search}/front`).catch(orNull))?.items) || [];
+export const frontItems = async (search: string): Promise<FrontItem[]> => {
+  try {
+    return search ? (await get<Front>(api`/searches/${search}/front`)).items : [];
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return [];
+    throw error;
+  }
+};
 
 /** Asks who we are; false: nobody, and the page is locked. A daemon that cannot be reached says neither. */
 export async function whoAmI(): Promise<boolean> {

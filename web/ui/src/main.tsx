@@ -74,7 +74,7 @@ function useSlash() {
 /** Who this browser is signed in as; nothing on the daemon's own machine. */
 function Who() {
   const who = useSignal(session);
-  document.documentElement.dataset['scope'] = who?.scope;
+  document.documentElement.dataset['scope'] = who?.scope ?? '';
   if (who?.by !== 'session') return null;
   const leave = () => void remove('/session').then(sessionChanged);
   return (

@@ -271,8 +271,13 @@ export function Act(props: { do: () => Promise<unknown>; done?: string; confirm?
 
 const here = () => String(route.value.parts);
 export const useAdmin = () => useSignal(session)?.scope === 'admin';
-/** In place of a form, for a session that may only look. */
-export const ToSubmit = ({ children }: { children: ComponentChildren }) => (useSignal(session)?.scope === 'read' ? <Empty>This session may only look: sign in with a token of scope submit.</Empty> : <>{children}</>);
+/** What takes a session of this scope; another one is told so in its place, as a page where there is a title. Smaller things have the class submit or admin, and are hidden. */
+export function For({ scope, title, children }: { scope: 'submit' | 'admin'; title?: string; children: ComponentChildren }) {
+  const own = useSignal(session)?.scope;
+  if (!own || own === 'admin' || own === scope) return <>{children}</>;
+  const word = <Empty>This takes a token of scope {scope}: sign in with one.</Empty>;
+  return title ? <Page title={title}>{word}</Page> : word;
+}
 /** Removes a thing for good, which only administrators may; `then` only where they have stayed for it. */
 export const Remove = ({ kind, name, path, then, ...more }: { kind: string; name: string; path: string; then: () => void; class?: string }) =>
   useAdmin() ? <Act do={() => { const at = here(); return remove(path).then(() => at === here() && then()); }} confirm={`Remove the ${kind} ${name}? This cannot be undone.`} done={`The ${kind} is removed.`} {...more}>Remove…</Act> : null;

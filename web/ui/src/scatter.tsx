@@ -40,7 +40,7 @@ const hueAt = (hues: string[], at: number) => hues[Math.round((steps - 1) * at)]
 
 const pad = { left: 66, right: 16, top: 14, bottom: 46 };
 const heightOf = (w: number) => Math.max(260, Math.min(w * 0.72, Math.max(560, innerHeight * 0.6 / dots() * devicePixelRatio)));
-/** So many points are drawn by the cheaper way, and not at each movement. */
+/** More points than these are blended into one image, and not drawn anew at each movement. */
 export const mostStamped = 5000;
 
 /** The page's colours, read once for a whole drawing: reading one is slow. */

@@ -9,7 +9,7 @@ import { onCalibration } from '../jobs';
 import { LineageOf } from '../lineage';
 import { costFacts, NetworkTable, type OnBoard } from '../network';
 import { Several } from '../networks';
-import { Act, Card, Check, Empty, Facts, Failed, Listed, Page, Select, State, Table, Unread, Waiting, type Option } from '../parts';
+import { Act, Card, Check, Empty, Facts, Failed, For, Listed, Page, Select, State, Table, Unread, Waiting, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { useGet, useList, useLoaded } from '../state';
 import { isAlone, useWeights, type Weights } from '../weights';
@@ -67,7 +67,7 @@ function Latencies({ shown, sources, measured, space, arch, reload }: { shown: O
         ]} />
       )}
       {boards.length > 0 && (
-        <div class="row">
+        <div class="row submit">
           <label>Measure on <Select value={target} set={setAt} of={boards.map((b) => [b.id, b.name])} /></label>
           {(['full', 'brief'] as const).map((method) => <Act key={method} do={() => post('/measurements', { profile: target, space, archs: [arch], method }).then(reload)} done="The measurement is queued; what was measured before is not repeated.">{method === 'full' ? 'Measure fully' : 'Measure briefly'}</Act>)}
         </div>
@@ -108,7 +108,7 @@ function Accuracy({ arch, supernets, weights, by }: By) {
         ]} />
       )}</Listed>
       {weights && (
-        <div class="row">
+        <div class="row submit">
           {by}
           <Act do={() => post('/evaluations', { ...weights, archs: [arch.arch] }).then(read.reload)} done="The evaluation is queued.">Evaluate</Act>
         </div>
@@ -168,7 +168,7 @@ function Downloads({ arch, space, supernets, weights, by }: By & { space: string
         {mine.map((e) => <li key={e.id}>{e.state === 'ready' || e.state === 'done' ? <a href={`/api/v1/exports/${e.id}/file`} download={`${arch.arch_id.slice(0, 12)}.${({ logits: 'safetensors', c: 'h' } as Record<string, string>)[e.format] ?? e.format}`}>{e.format.toUpperCase()}</a> : <>{e.format.toUpperCase()} <State of={e.state} /></>} <small class="note">{supernets.find((s) => s.id === e.supernet)?.name ?? ''} {short(e.bytes, 'B')}, {ago(e.created_at)}</small></li>)}
       </ul>
       {weights && (
-        <div class="row">
+        <div class="row submit">
           {by}
           {['onnx', 'c'].map((format) => <Act key={format} do={() => post('/exports', { ...weights, arch: arch.arch, format }).then(reload)} done="The file is being written; it shows here when it is ready.">Export as {format.toUpperCase()}</Act>)}
         </div>
@@ -227,7 +227,7 @@ export function ArchPage({ space }: { space: string }) {
         <Card title="Accuracy" class="wide"><Failed error={unweighed} /><Accuracy arch={arch} {...by} /></Card>
         <Card title="Compare" class="wide">{spaces.data && (read.data || read.error) && <Compare space={space} arch={arch} others={others} vs={vs} sources={chosen} search={search} />}</Card>
         <Card title="Lineage" class="wide">{search ? <LineageOf space={space} search={search} arch={arch} names={names} /> : <Empty>Opened from a search, this page tells in which generation it was asked for, and what it was made of.</Empty>}</Card>
-        <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><FineTune arch={arch} {...by} /></Card>
+        <Card title="Fine-tune" note="trains this network alone, from the weights that it inherits"><For scope="submit"><FineTune arch={arch} {...by} /></For></Card>
         <Card title="Downloads"><Downloads arch={arch} space={space} {...by} /></Card>
       </div>
     </Page>

@@ -1,7 +1,7 @@
 // Two to six searches side by side: their fronts in one chart, what they are and differ in, how their hypervolumes grew below one common point.
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { api, get, list, orNull, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
+import { api, ApiError, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
 import { areaOf, bestIn, commonMetrics, differing, picked, settingsOf, wayOf, worstOf, type Compared } from '../comparison';
 import { named, type Body } from '../draft';
 import { keyOf } from '../front';
@@ -17,7 +17,14 @@ import { shortBoards } from '../titles';
 type Column = Compared & { body: Body | null; measured: [string, number][] };
 type Growth = { series: { evaluations: number[]; hypervolume: (number | null)[] }[] };
 
+/** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. That too much was asked at once says nothing of that. */
+const orNull = (error: unknown): null => {
+  if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) return null;
+  throw error;
+};
+
 const pathOf = (id: string) => api`/searches/${id}`;
+
 /** null: there is no such search. */
 async function read(id: string): Promise<Column | null> {
   const search = await get<Search>(pathOf(id)).catch(orNull);

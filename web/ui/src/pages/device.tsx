@@ -13,7 +13,7 @@ import { History, useHistory } from './device-history';
 function InSpace({ of, children }: { of: Option[]; children: (space: string) => ComponentChildren }) {
   const [chosen, setChosen] = useState('');
   const space = (of.find(([name]) => name === chosen) ?? of[0])?.[0];
-  return space ? <div class="row"><label>Space <Select value={space} set={setChosen} of={of} /></label>{children(space)}</div> : null;
+  return space ? <div class="row submit"><label>Space <Select value={space} set={setChosen} of={of} /></label>{children(space)}</div> : null;
 }
 
 const BuildTable = ({ profile }: { profile: string }) => (
@@ -51,7 +51,7 @@ function Tables({ profile, mine }: { profile: string; mine: LatencyTable[] }) {
   const open = route.value.query.get('table');
   return (
     <>
-      {mine.length === 0 && <Empty>No latency table yet. Measure the one of a space:</Empty>}
+      {mine.length === 0 && <Empty>No latency table yet. <span class="submit">Measure the one of a space:</span></Empty>}
       {mine.map((t) => (
         <details key={t.id} open={open === t.id} onToggle={({ currentTarget: { open: on } }) => (on || open === t.id) && setQuery({ table: on ? t.id : '' })}>
           <summary>{t.space}, {t.method.split('/')[0]} <State of={t.state} /> <progress max={Math.max(1, t.needed)} value={t.measured} /> {t.measured} of {t.needed}{entryWords(t)}</summary>
@@ -136,7 +136,7 @@ function Quarantine({ board, history, release }: { board: Device; history: Devic
     <p class="note noisy" role="alert">
       <b>In quarantine{last ? ` since ${ago(last.at).replace(' ago', '')}` : ''}:</b> {board.doubt ? 'its results are not believed' : reasons[last?.event ?? ''] ?? 'its measurements cannot be relied on'}. Nothing is measured here.{' '}
       {left !== null && <>Its reference network is measured again {left > 0 ? `in ${duration(left)}` : 'as soon as it can be'}. </>}
-      If the board is well: <Act class="admin" do={release} done="The board starts again, on probation.">Release</Act>
+      <span class="admin">If the board is well: <Act do={release} done="The board starts again, on probation.">Release</Act></span>
     </p>
   );
 }
@@ -184,7 +184,7 @@ export function DevicePage({ id }: { id: string }) {
       {data.waits_for?.job && <p class="note" role="status">The board waits with its measurement: <a href={href(['jobs', data.waits_for.job])}>a job</a> of this machine must reach a step's end first{data.waits_for.seconds ? `, for ${duration(data.waits_for.seconds)} so far` : ''}.</p>}
       {data.health === 'quarantined' && data.state === 'active' && <Quarantine board={data} history={history.data} release={() => change('active')} />}
       {data.doubt && <p class="note" role="alert"><b>Not believed:</b> {data.doubt.results === 1 ? 'a result' : `${data.doubt.results} results`}, the last {ago(data.doubt.at)}: {data.doubt.why}. Nothing of it counts.</p>}
-      {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <>If that is this board, let it in: <Act class="admin" do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></>}</p>}
+      {data.refused && <p class="note" role="alert">Refused {ago(data.refused.at)}: {data.refused.why}. {data.allowed ? 'The next such start is let in.' : <span class="admin">If that is this board, let it in: <Act do={() => post(`/devices/${data.id}/allow`, {}).then(reload)} done="The next such start is let in.">Allow</Act></span>}</p>}
       {!data.token_created_at && <p class="note" role="status">Its token was revoked: it comes back with the command of <a href={href(['devices'], { add: '1' })}>Add a board</a>, once it is allowed{data.allowed ? ', as it is now' : ''}.</p>}
       {data.noise_note && <p class="note noisy" role="alert"><b>Noisy:</b> {data.noise_note} <Act do={() => post(`/devices/${data.id}/check`, {}).then(reload)} done="The noise floor will be measured again.">Measure again</Act></p>}
       {simulated(data) && <p class="note" role="status">A simulated board: no hardware stands behind its latencies.</p>}

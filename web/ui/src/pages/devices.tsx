@@ -2,7 +2,7 @@ import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, simulated, type Device, type DeviceHistory, type Profile } from '../api';
 import { ago, latency, percent, significant } from '../format';
-import { Empty, Failed, Find, found, Page, Spark, State } from '../parts';
+import { Empty, Failed, Find, For, found, Page, Spark, State } from '../parts';
 import { href, route, setQuery } from '../router';
 import { useGet, useList, useTick } from '../state';
 import { AddBoard } from './add-board';
@@ -67,7 +67,7 @@ export function Devices() {
   return (
     <Page title="Devices" lead="Boards that measure: each is a latency worker with profiles of its own." actions={<button type="button" class="primary admin" onClick={() => setOpen(true)} disabled={!data || open}>Add a board</button>}>
       <Failed error={error} />
-      {open && data && <AddBoard onArrived={reload} onClose={() => setOpen(false)} />}
+      {open && data && <For scope="admin"><AddBoard onArrived={reload} onClose={() => setOpen(false)} /></For>}
       {data?.length === 0 && !open && <Empty>No board yet. <span class="admin"><button type="button" class="link" onClick={() => setOpen(true)}>Add a board</button>: this machine can be the first.</span></Empty>}
       {data && <Find of={data} />}
       <div class="cards">{found(data ?? []).map((d) => <DeviceCard key={d.id} device={d} profiles={(profiles.data ?? []).filter((p) => p.device === d.id)} />)}</div>

@@ -3,7 +3,7 @@ import { useState } from 'preact/hooks';
 import { api, post, wordsOf, type Model, type Space } from '../api';
 import { quoted } from '../draft';
 import { ago, latency, percent, short } from '../format';
-import { Card, Code, Facts, Failed, Listed, Page, Remove, Select, State, Table, ToSubmit, Unread } from '../parts';
+import { Card, Code, Facts, Failed, For, Listed, Page, Remove, Select, State, Table, Unread } from '../parts';
 import { go, href } from '../router';
 import { useGet, useList } from '../state';
 
@@ -47,14 +47,14 @@ export function Models() {
   const spaces = useList<Space>('/spaces', ['space']);
   return (
     <Page title="Models" lead="Predictors and latency tables of other programs: a search can go by them without a supernet or a board.">
-      <Listed of={models} empty={<>None yet. Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</>}>
+      <Listed of={models} empty={<>None yet. <span class="submit">Import one below, or with <code>espalier latency import</code> and <code>espalier predictor import</code>.</span></>}>
         {(all) => <Card>
           <Table label="Models" rows={all} rowKey={(m) => m.id} link={(m) => ['models', m.id]} columns={[
             { title: 'Name', cell: (m) => m.name }, { title: 'State', cell: (m) => <State of={m.state} /> }, { title: 'Knows', cell: (m) => kinds[m.kind] }, { title: 'Space', cell: (m) => m.space }, { title: 'How much', cell: knows }, { title: 'Imported', cell: (m) => ago(m.created_at) },
           ]} />
         </Card>}
       </Listed>
-      <Card title="Import"><ToSubmit><Import spaces={spaces.data ?? []} /></ToSubmit></Card>
+      <Card title="Import"><For scope="submit"><Import spaces={spaces.data ?? []} /></For></Card>
     </Page>
   );
 }

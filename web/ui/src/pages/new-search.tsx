@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api, ApiError, post, type Checkpoint, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, keepersOf, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
-import { Begin, Card, Check, Code, Empty, Facts, Failed, type Option, Page, Select, ToSubmit } from '../parts';
+import { Begin, Card, Check, Code, Empty, Facts, Failed, For, Page, Select, type Option } from '../parts';
 import { go, href, route, setQuery } from '../router';
 import { follow, useGet, useList } from '../state';
 import { choicesOf, keptOf, sizeOf, withKept, type Choice, type Definition } from '../subspace';
@@ -212,7 +212,7 @@ function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards,
   );
 }
 
-export function NewSearch() {
+function Form() {
   const from = route.value.query.get('from') ?? '';
   const source = useGet<Body>(from && api`/searches/${from}/request`);
   const supernets = useList<Supernet>('/supernets', ['supernet']);
@@ -298,7 +298,7 @@ export function NewSearch() {
     <Page title="New search" lead={from && source.data ? <>As <a href={href(['searches', from])}>{source.data.name}</a>, to be changed.</> : 'The most accurate networks of a supernet that a board runs fast enough.'}>
       <Failed error={[supernets, profiles, models, spaces, strategies, source].map((read) => read.error).find(Boolean) ?? null} />
       {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet, or an <a href={href(['models'])}>imported accuracy predictor</a>. <Begin /></Empty>}
-      <ToSubmit><div class="search-grid">
+      <div class="search-grid">
         <form class="form" onSubmit={submit}>
           <Card title="What">
             <Field name="name" title="Name" problem={problem('/name')}><input id="name" required maxLength={63} value={draft.name} onInput={(e) => set({ name: e.currentTarget.value })} /></Field>
@@ -366,7 +366,9 @@ export function NewSearch() {
           </div>
         </form>
         <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} together={trial.share} />
-      </div></ToSubmit>
+      </div>
     </Page>
   );
 }
+
+export const NewSearch = () => <For scope="submit" title="New search"><Form /></For>;

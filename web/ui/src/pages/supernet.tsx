@@ -81,7 +81,7 @@ function EvaluateEnds({ supernet }: { supernet: Supernet }) {
     const { job } = await post<{ job: Job }>('/evaluations', { supernet: supernet.id, dataset, archs: ends && [ends.largest.arch, ends.smallest.arch] });
     go(['jobs', job.id]);
   };
-  return <>{choice}<Act do={evaluate} done={alone ? 'The network that it was trained for is evaluated.' : 'The largest and the smallest subnet are evaluated.'}>{alone ? 'Evaluate its network' : 'Evaluate'}</Act></>;
+  return <span class="row-of submit">{choice}<Act do={evaluate} done={alone ? 'The network that it was trained for is evaluated.' : 'The largest and the smallest subnet are evaluated.'}>{alone ? 'Evaluate its network' : 'Evaluate'}</Act></span>;
 }
 
 /** What can be done with a checkpoint; one that training has replaced can only be removed, the newest only be searched. */
