@@ -104,7 +104,9 @@ def interrupted():
     asked = ask(networks=3)
     wait_for("its requests", lambda: len(waiting()) == 3)
     stack.cli("job", "cancel", asked["job"]["id"])
-    stack.wait_job(asked["job"]["id"], state="canceled")
+    canceled = stack.wait_job(asked["job"]["id"], state="canceled")
+    named = client.get(f"/profiles/{board().profile_id}")["name"]
+    equal((done["subject_name"], canceled["subject_name"]), (named, named), "the name of what they work on, fitted or not")
     equal(waiting(), [], "what waits to be measured for it")
     problem(client.request("GET", f"/calibrations/{asked['calibration']['id']}"), 404)
     client.post(f"/jobs/{asked['job']['id']}/retry", {}, 202)
