@@ -33,6 +33,7 @@ async function fits(name) {
   for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360], ['dark', 360]]) {
     await page.emulateMedia({ colorScheme: scheme });
     await page.setViewportSize({ width, height: 800 });
+    await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); })); // charts follow
     if (width === 1280) assert.deepEqual(await faultsOf(page), [], `${name} ${scheme}`);
     else assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, name);
     if (shots) await page.screenshot({ path: join(shots, `${name}-${scheme}-${width}.png`), fullPage: true });
@@ -196,7 +197,7 @@ test('tabs have the name of what they show, an address that is none says so, "/"
   await page.waitForFunction((name) => document.title === `${name} · Espalier`, board.name);
   await open('nonsense/x');
   await page.getByRole('heading', { level: 1, name: 'No such page' }).waitFor();
-  assert.equal(await page.title(), 'No such page · Espalier');
+  await page.waitForFunction(() => document.title === 'No such page · Espalier');
   await open('devices?q=sim-on');
   await page.locator('a.device', { hasText: board.name }).waitFor();
   assert.equal(await page.locator('a.device').count(), 1, 'of two boards');
@@ -273,6 +274,7 @@ test('about: versions, limits and rules as the daemon tells them, and the licenc
   await page.route('**/licences.txt', (route) => (refuses ? route.fulfill({ status: 503, body: '' }) : route.continue()));
   await page.getByRole('link', { name: 'About', exact: true }).click();
   await page.getByText(version.runtime_revision, { exact: true }).waitFor();
+  await page.getByText('Memory of a job').waitFor();
   const told = await page.locator('main').innerText();
   for (const part of [version.version, version.sqlite, `${version.api}, as OpenAPI`, 'Memory of a job', ...system.retention.map((r) => r.rule)]) assert.ok(told.includes(part), `${part}: ${told}`);
   assert.ok(await page.locator('head script').evaluate((script, text) => text.includes(/app\.(\w+)\.js/.exec(script.src)[1]), told));

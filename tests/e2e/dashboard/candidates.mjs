@@ -42,6 +42,7 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
   await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
   await written();
   await page.reload();
+  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
   near(await upperHalf('MACs'), [Math.sqrt(least * most), most]);
   await page.getByText('Axes: order, direction, scale').click();
   assert.deepEqual(await page.locator('.axes li b').allInnerTexts(), ['MACs', 'Parameters']);

@@ -95,6 +95,7 @@ test('a search for two boards shows its front on each of them', async () => {
   const fronts = card('The front on each board').locator('.board-front');
   await fronts.nth(1).waitFor();
   const { items } = await stack.get(`/searches/${made.search.id}/front`);
+  await fronts.locator('figcaption', { hasText: profiles[0].name }).waitFor();
   assert.deepEqual(await fronts.locator('figcaption').allInnerTexts().then((names) => names.sort()), profiles.map((p) => p.name).sort());
   for (let i = 0; i < 2; i++) {
     assert.equal(await fronts.nth(i).locator('circle, rect, polygon').count(), items.length);
@@ -140,7 +141,7 @@ test('a search for two boards shows its front on each of them', async () => {
     await page.reload();
     for (const [i, { name }] of profiles.entries()) await trust.filter({ has: page.getByRole('heading', { name, exact: true }) }).getByText(told.length ? `version ${3 + i}, ${7 + i} networks` : 'none by this search').waitFor();
     assert.equal(await trust.count(), 2);
-    await page.unroute(own);
+    await page.unrouteAll({ behavior: 'wait' });
   }
 });
 

@@ -7,6 +7,7 @@ test('an empty daemon says how to begin', async () => {
   await page.goto(stack.url);
   await page.getByRole('heading', { level: 1, name: 'Overview' }).waitFor();
   await page.getByText('No search yet.').waitFor();
+  for (const text of ['Nothing is running.', 'espalier dataset add']) await card('Now').getByText(text).first().waitFor();
   await page.getByText('Live', { exact: true }).waitFor();
   assert.match(await card('Now').innerText(), /Nothing is running\..*espalier dataset add NAME PATH.*espalier supernet train NAME --space .* --dataset NAME.*submit a search/s);
   await shot('overview-empty');

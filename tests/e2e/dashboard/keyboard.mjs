@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, comes, faults, open, page, search, settled, stack, twoBoards } from './world.mjs';
+import { card, comes, faults, open, page, search, settled, stack, stands, twoBoards } from './world.mjs';
 
 /** Focus as a person with a keyboard moves it: Tab, until what is looked for has it. Everything on the way must show that it has it. */
 async function tabTo(target, most = 150) {
@@ -90,8 +90,9 @@ test('front, network, axes and table are used with the keyboard alone, and nothi
   await tabTo(table.locator('tbody button[tabindex="0"]'));
   const row = () => page.evaluate(() => Number(document.activeElement.closest('tr').getAttribute('aria-rowindex')));
   const from = await row();
-  for (let i = 0; i < 30; i++) await page.keyboard.press('ArrowDown'); // beyond the rows that were there
-  for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowUp');
+  const drawn = () => page.evaluate(() => new Promise(requestAnimationFrame)); // rows come as the table is scrolled
+  for (let i = 0; i < 30; i++) await page.keyboard.press('ArrowDown').then(drawn); // beyond the rows that were there
+  for (let i = 0; i < 2; i++) await page.keyboard.press('ArrowUp').then(drawn);
   assert.equal(await row(), from + 28);
   await page.keyboard.press('Enter');
   await page.waitForURL(/arch=/);
@@ -115,7 +116,7 @@ test('a board is added, measured and taken out of service, and a model imported,
   await page.keyboard.press('Enter');
   await page.getByText('Waiting for by keys…').waitFor();
   await press(page.locator('.add-board').getByRole('button', { name: 'Copy' }));
-  await press(page.locator('.add-board').getByRole('button', { name: 'Make a new one' }));
+  await sent('/tokens', page.locator('.add-board').getByRole('button', { name: 'Make a new one' }));
   await press(page.getByRole('button', { name: 'Close' }));
   await page.locator('.add-board').waitFor({ state: 'detached' });
   await page.evaluate(() => sessionStorage.clear());
@@ -181,6 +182,7 @@ test('a supernet in training is found, held up, looked at, let go on and stopped
   await comes(card('Checkpoints').locator('tbody tr').nth(1));
   await press(button('Pause'));
   await comes(inHead('paused'));
+  await stands(job.id);
   await settled();
   const held = await steps();
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, page, search, shot, stack } from './world.mjs';
+import { card, comes, faults, networks, open, page, search, shot, stack, written } from './world.mjs';
 
 /** What the page sends when the button is pressed, which the daemon takes. */
 async function sent(path, button) {
@@ -104,7 +104,7 @@ test('up to six networks that are ticked in the tables of a search are compared,
   }
   assert.equal(query('arch'), null, 'a box does not choose its row');
   assert.ok(await rest.locator('tbody input:not(:checked)').first().isDisabled(), 'six at most');
-  await page.waitForTimeout(300); // the address is written
+  await written();
   await page.reload();
   assert.ok(await box(front, wanted[0]).isChecked());
   await shot('search-ticked');
@@ -146,7 +146,7 @@ test('up to six networks that are ticked in the tables of a search are compared,
   await costs.getByRole('button', { name: 'Leave out' }).nth(1).click();
   const fewer = wanted.filter((_, i) => i !== 2);
   await holds(fewer);
-  await page.waitForTimeout(300);
+  await written();
   await page.reload();
   await holds(fewer);
   await card('Compare').getByLabel('or its text').fill(others[5]);

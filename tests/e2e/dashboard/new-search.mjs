@@ -37,6 +37,7 @@ test('the form tells what a search will be before it is submitted, and the comma
   await page.getByLabel('Networks measured').fill('0');
   await page.reload(); // what was typed survives
   await ahead.getByText('drawn=0.5').waitFor();
+  await ahead.locator('.code code').nth(1).filter({ hasText: '"supernet"' }).waitFor(); // which comes with the list of them
   const [command, json] = await ahead.locator('.code code').allInnerTexts();
   const body = JSON.parse(json);
   assert.deepEqual([body.strategy_options, body.constraints, body.measure_front], [{ drawn: 0.5 }, [{ metric: 'macs', max: 200000 }], 0]);
@@ -48,6 +49,7 @@ test('the form tells what a search will be before it is submitted, and the comma
   await stack.post(`/searches/${made.id}/cancel`, {}); // what it is was to be seen, not what it finds
   await open(`searches/new?from=${made.id}`);
   await page.getByText('to be changed').waitFor();
+  await page.locator('#option-drawn').waitFor();
   assert.equal(await page.getByLabel('MACs at most (millions)').inputValue(), '0.2');
   assert.equal(await page.locator('#option-drawn').inputValue(), '0.5');
   assert.equal(JSON.parse(await ahead.locator('.code code').nth(1).innerText()).measure_front, 0);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, open, page, settled, slowSearch, stack } from './world.mjs';
+import { card, comes, open, page, settled, slowSearch, stack, stands } from './world.mjs';
 
 const inHead = (state) => page.locator('.page-head .state', { hasText: state });
 /** Each once. */
@@ -47,7 +47,7 @@ test('jobs, data, models and devices that are reloaded in the middle of things s
 });
 
 test('a supernet that is reloaded in the middle of its training keeps how it was looked at, shows all that there is once, and follows it on', async () => {
-  const { supernet } = await stack.post('/supernets', { name: 'reloaded', space: 'tiny', dataset: 'bars', train: { epochs: 500, batch: 32, checkpoint_steps: 20, validation_images: 50, recalibration_images: 50 } });
+  const { supernet, job } = await stack.post('/supernets', { name: 'reloaded', space: 'tiny', dataset: 'bars', train: { epochs: 500, batch: 32, checkpoint_steps: 20, validation_images: 50, recalibration_images: 50 } });
   const path = `/supernets/${supernet.id}`, slider = page.getByLabel('Smooth the curves of each step'), done = page.locator('.progress-line .numbers');
   const known = async () => (await stack.get(`${path}/checkpoints?page_size=1000`)).items.map((c) => c.id);
   const rows = card('Checkpoints').locator('tbody tr'), shown = () => rows.locator('td:last-child').allInnerTexts();
@@ -72,6 +72,7 @@ test('a supernet that is reloaded in the middle of its training keeps how it was
 
   await stack.post(`${path}/pause`, {});
   await comes(inHead('paused'));
+  await stands(job.id);
   await page.reload();
   await inHead('paused').waitFor();
   await settled();

@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, openAnew, page, search, shade, shot, stack, strokedTab, written } from './world.mjs';
+import { card, comes, faults, networks, open, openAnew, page, resized, search, shade, shot, stack, strokedTab, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -102,9 +102,9 @@ test('a limit answers which network is best under it, and the address keeps it',
 test('the charts stand still while limits are added, typed, dragged, drawn and removed, on a desk and on a phone', async () => {
   const all = await networks();
   for (const [width, height] of [[1360, 900], [360, 740]]) {
-    await page.setViewportSize({ width, height });
     await open(`searches/${search}?x=macs&axes=depth,macs`);
     await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+    await resized(width, height);
     const charts = ['.scatter canvas.over', '.parallel canvas.over'];
     const places = () => page.evaluate((names) => names.map((name) => { const r = document.querySelector(name).getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height].map(Math.round).join(); }), charts);
     const before = await places();
@@ -486,7 +486,7 @@ test('what breaks a limit of the search is drawn hollow, what keeps it is filled
 
 test('of a network of the front the interval is drawn across and upwards, as far as it goes', async () => {
   const front = await stack.get(`/searches/${search}/front`), { tab, strokes } = await strokedTab(), key = Object.keys(front.items[0].metrics).find((name) => name.startsWith('latency_us'));
-  const by = (name) => (a, b) => a.metrics[name].value - b.metrics[name].value, items = front.items.toSorted(by(key));
+  const by = (name) => (a, b) => a.metrics[name].value - b.metrics[name].value, items = [...front.items].sort(by(key));
   assert.ok(items.length > 2 && items[0].metrics[key].value < items.at(-1).metrics[key].value && items[0].metrics.top1.value !== items.at(-1).metrics.top1.value);
   // Both ends are where other networks stand, so that the chart itself says where they are to be.
   for (const item of front.items) for (const m of Object.values(item.metrics)) Object.assign(m, { low: null, high: null });

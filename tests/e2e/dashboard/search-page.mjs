@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, faults, open, openAnew, page, search, stack } from './world.mjs';
+import { card, faults, open, openAnew, page, resized, search, stack } from './world.mjs';
 
 test('the table of the front obeys the filter, sorts, and in a replay shows the front of that time', async () => {
   const { items } = await stack.get(`/searches/${search}/front`);
@@ -70,13 +70,13 @@ test('while candidates are read, part is told as part, and the files are whole',
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
   await page.locator('.best').getByText(/^Best of \d+ under these limits/).waitFor();
   await card('Pareto front').getByText('read…').waitFor({ state: 'detached' });
-  await page.unroute(/\/candidates\?/);
+  await page.unrouteAll({ behavior: 'wait' });
 });
 
 test('the scatter and what it answers are in sight without scrolling, on a small screen too', async () => {
   for (const [width, height, top] of [[1280, 800, 290], [360, 800, 620]]) {
-    await page.setViewportSize({ width, height });
     await open(`searches/${search}`);
+    await resized(width, height);
     const chart = page.locator('.scatter canvas.over');
     await chart.waitFor();
     await page.evaluate(() => scrollTo(0, 0));

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { card, comes, faults, open, openAnew, page, shade, shot, stack } from './world.mjs';
+import { card, comes, faults, open, openAnew, page, shade, shot, stack, written } from './world.mjs';
 
 test('curves are read by pointer and keyboard, at one step on all charts of a page', async () => {
   await open('supernets/bars');
@@ -111,7 +111,7 @@ test('on a logarithmic axis what grows tenfold again and again is a straight lin
   await drawn([1 / 3, 2 / 3]);
   await left.waitFor();
   assert.match(await card('Loss').locator('.curve-legend').innerText(), /gap to the teacher 20\.000/);
-  await page.waitForTimeout(300); // the address is written
+  await written();
   await page.reload();
   await drawn([1 / 3, 2 / 3]);
   assert.ok(await page.getByLabel('Up logarithmic').isChecked());

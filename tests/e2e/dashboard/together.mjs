@@ -1,9 +1,9 @@
 // The pages of supernets, networks, jobs and boards on a slow network, and in two tabs at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, search, slowNetwork, slowSearch, stack } from './world.mjs';
+import { context, open, reads, search, slowNetwork, slowSearch, stack } from './world.mjs';
 
-const go = async (tab, hash) => tab.goto(`${stack.url}/#/${hash}`);
+const go = (tab, hash) => open(hash, tab);
 const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
 
 test('on a slow network the pages of a supernet and of a network say that they read, stay usable and follow what happens', async () => {
@@ -11,7 +11,7 @@ test('on a slow network the pages of a supernet and of a network say that they r
   try {
     await slowNetwork(tab, 200, 100e3);
     await go(tab, 'supernets/bars');
-    await tab.getByText('Reading…').first().waitFor({ timeout: 15000 });
+    await reads(tab);
     const slider = tab.getByLabel('Smooth the curves of each step'), legend = cardOf(tab, 'Loss').locator('.curve-legend');
     await slider.waitFor({ timeout: 20000 });
     const raw = await legend.innerText(), asked = [];
@@ -30,7 +30,7 @@ test('on a slow network the pages of a supernet and of a network say that they r
     await cardOf(tab, 'Newest checkpoint').getByText(`${(100 * top1).toFixed(2)} %`).first().waitFor({ timeout: 10000 });
     const { items: [point] } = await stack.get(`/searches/${search}/front`);
     await go(tab, `archs/tiny?arch=${encodeURIComponent(point.arch)}&search=${search}`);
-    await tab.getByText('Reading…').first().waitFor({ timeout: 15000 });
+    await reads(tab);
     await tab.locator('table.network tbody tr').first().waitFor({ timeout: 20000 });
     const scores = tab.getByRole('region', { name: 'Accuracy' }).locator('tbody tr');
     await scores.first().waitFor({ timeout: 20000 });

@@ -1,12 +1,12 @@
 // Other ways to the same pages: two fingers, a slow network, two tabs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, page, search, slowNetwork, slowSearch, stack, written } from './world.mjs';
+import { context, open, page, reads, search, slowNetwork, slowSearch, stack, stands, written } from './world.mjs';
 
-const go = async (page, hash) => page.goto(`${stack.url}/#/${hash}`);
+const go = (tab, hash) => open(hash, tab);
 
 test('two tabs follow one search, which is paused in one, goes on from the other and is stopped', async () => {
-  const { search } = await slowSearch('in two tabs');
+  const { search, job } = await slowSearch('in two tabs');
   const [other, third] = [await context.newPage(), await context.newPage()];
   try {
     await go(page, `searches/${search.id}`);
@@ -18,7 +18,8 @@ test('two tabs follow one search, which is paused in one, goes on from the other
     await page.getByRole('button', { name: 'Pause' }).click();
     await states('paused');
     await third.locator('.sides .state', { hasText: 'paused' }).first().waitFor({ timeout: 10000 });
-    const held = await stack.waitFor('a pause', async () => { const { state } = await stack.get(`/searches/${search.id}`); return state === 'paused' && (await stack.get(`/searches/${search.id}/candidates?page_size=1`)).total; });
+    await stands(job.id);
+    const held = (await stack.get(`/searches/${search.id}/candidates?page_size=1`)).total;
     await Promise.all([page, other].map((tab) => tab.getByRole('button', { name: `CSV of ${held} candidates` }).waitFor({ timeout: 10000 })));
     await other.getByRole('button', { name: 'Resume' }).click();
     await states('running');
@@ -67,7 +68,7 @@ test('on a slow network the page of a board follows it, and the form of a search
   try {
     await slowNetwork(page, 200, 60e3);
     await go(page, `devices/${board.id}`);
-    await page.getByText('Reading…').first().waitFor({ timeout: 15000 });
+    await reads(page);
     await page.getByRole('button', { name: 'Pause' }).click({ timeout: 20000 });
     await page.getByText('No more measurements go to this board').waitFor();
     await page.getByRole('button', { name: 'Activate' }).click();

@@ -38,7 +38,13 @@ after(async () => {
   await stack.stop();
 });
 
-export const open = (hash) => page.goto(`${stack.url}/#/${hash}`);
+/** Goes there, until the page has noticed: that only the part behind # is another one is told to it by an event, before which it is still the page it was. */
+export async function open(hash, tab = page) {
+  const before = tab.url();
+  await tab.evaluate(() => { window.noticed = false; addEventListener('hashchange', () => { window.noticed = true; }, { once: true }); });
+  await tab.goto(`${stack.url}/#/${hash}`);
+  if (tab.url() !== before) await tab.waitForFunction(() => window.noticed !== false); // of a page that was loaded nothing is to be noticed
+}
 /** The page opened anew, also where it is the one that is open: what it had read is read again. */
 export async function openAnew(hash) {
   await page.goto('about:blank');
@@ -67,6 +73,18 @@ export async function settled() {
 
 /** Until the address has what the page shows: frames and timers of a page come in their order, however busy it is, and those that write it are due before this one. */
 export const written = () => page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done, 250)); }));
+
+/** Makes the window as large, until the charts have followed, which they do when the page is laid out anew. */
+export async function resized(width, height, tab = page) {
+  await tab.setViewportSize({ width, height });
+  await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); }));
+}
+
+/** Until the page says that it reads; looked at in each frame, for it may be over soon. */
+export const reads = (tab) => tab.waitForFunction(() => document.body.innerText.includes('Reading…'), undefined, { timeout: 15000 });
+
+/** Until the search or training that was paused has stored what it had and ended its process, which it does at a boundary; what it is is told at once. */
+export const stands = (job) => stack.waitFor('the pause', async () => (await stack.get(`/jobs/${job}`)).state === 'paused', 60);
 
 export const faults = () => faultsOf(page);
 export const shade = (name) => shadeOf(page, name);

@@ -148,7 +148,7 @@ def workers():
     equal(stack.client.get(f"/tokens/{made['id']}")["uses_left"], 1, "uses of the token")
     equal([row["name"] for row in stack.client.items("/devices")], [], "boards")
     stack.workers["pinned"] = Process([*command, *enrol, "--pinned-key", pin], stack.root / "worker-pinned.log")
-    profile = stack.enrolled("pinned", 20)
+    profile = stack.identified("pinned", 20)
     stack.workers["pinned"].stop()
     equal(json.loads((stack.root / "worker-pinned/worker.json").read_text())["pinned_key"], pin, "what it keeps")
     stack.workers["pinned"] = Process(command, stack.root / "worker-pinned.log")

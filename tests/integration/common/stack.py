@@ -215,6 +215,12 @@ class Stack:
         """The profile of a board, when it has enrolled."""
         return wait_for(f"the enrolment of {device_name}", lambda: self.profile_of(device_name), seconds)
 
+    def identified(self, device_name, seconds=40):
+        """The same, when its worker has kept who it is, too."""
+        profile, folder = self.enrolled(device_name, seconds), self.root / f"worker-{device_name}"
+        wait_for("its identity", lambda: (folder / "worker.json").exists() and not (folder / "enrolment.json").exists(), 20)
+        return profile
+
     # --- things to work with ---
 
     def add_data(self, name="bars", folder=None, wait=True, validation=300):

@@ -53,7 +53,7 @@ def backed_up():
     stack.add_data("bars", bed.daemon().root / "bars")
     stack.add_space()
     job = stack.client.post("/supernets", {"name": "calm", "space": "tiny", "dataset": "bars", "train": bed.TRAIN}, 202)["job"]["id"]
-    wait_for("some checkpoints", lambda: len(checkpoint_steps(stack, "calm")) >= 2, 40)
+    wait_for("a checkpoint", lambda: len(checkpoint_steps(stack, "calm")) >= 1, 40)
     folder = stack.root / "night"
     told = json.loads(stack.cli("backup", folder, "--json"))
     equal(stack.job(job)["state"], "running", "the training, after the backup")

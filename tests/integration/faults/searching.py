@@ -124,6 +124,7 @@ def paused():
     wait_for("its measurements", lambda: not client.items("/measurements?kind=network&state=queued"), 60)
     other = client.post("/exports", {"supernet": bed.SEARCH["supernet"], "format": "safetensors"}, 202)["job"]["id"]
     stack.wait_job(other, 60)
+    wait_for("the end of its process", lambda: not stack.job_pids(), 10)
     equal((states(), stack.job_pids()), (("paused", "paused", True), []), "states while another job has run")
     stack.cli("search", "resume", "hunt")
     problem(client.request("POST", "/searches/hunt/resume", {}), 409, "conflict")

@@ -7,7 +7,7 @@ import bed
 import sound
 from line import Line
 from lines import QUICK, start
-from suite import check, equal, test, wait_for
+from suite import PATIENCE, check, equal, test, wait_for
 
 POINTS = (("lease", "before"), ("lease", "after"), ("ack", "before"), ("ack", "after"), ("results", "before"), ("results", "after"))
 
@@ -56,7 +56,7 @@ def at_each_message():
                 bed.ask(profile, archs=[arch])
             except (OSError, http.client.HTTPException):
                 pass  # the daemon died with the answer on its lips
-            check(trap.sprung.wait(30), f"the death {moment} {word}")
+            check(trap.sprung.wait(PATIENCE * 30), f"the death {moment} {word}")
             deaths += 1
             if victims != "worker":
                 stack.start()

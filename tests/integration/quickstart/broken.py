@@ -57,7 +57,7 @@ def another_board():
         bed.folder().wait_job(search["job"]["id"], state="canceled")
         client.expect((200, 204), "DELETE", f"/devices/{device}")
     again = bed.Quickstart(bed.folder().root, "--exit")
-    again.says(r"^search: ", 60)
+    again.says(r"^search: +\[", 60)
     check('The search "quickstart" (canceled) was begun on another board' in again.text, "it says so", again.section("this machine"))
     equal(bed.rows("SELECT name, state FROM searches ORDER BY name"), [("quickstart", "canceled"), ("quickstart-2", "running")], "searches")
     if not os.environ.get("ESP_LONG", "0").strip("0"):

@@ -307,8 +307,14 @@ def hanging_command():
         lines = pids.read_text().splitlines() if pids.exists() else []
         return [int(word) for word in lines[times - 1].split()] if len(lines) >= times else None
 
+    def lives(pid):
+        try:
+            return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        except OSError:
+            return False
+
     def gone(numbers):
-        return not any(os.path.exists(f"/proc/{pid}") and "State:\tZ" not in Path(f"/proc/{pid}/status").read_text() for pid in numbers)
+        return not any(map(lives, numbers))
 
     first = wait_for("the command", lambda: started(1), 20)
     told = wait_for("its failure", lambda: bed.rows(

@@ -67,7 +67,7 @@ def words():
 def copied():
     stack = bed.daemon()
     first = stack.start_worker("original", *bed.SIMULATED)
-    profile = stack.enrolled("original", 10)["id"]
+    profile = stack.identified("original", 10)["id"]
     shutil.copytree(stack.root / "worker-original", stack.root / "worker-copy")
     command = [WORKER, "--state-dir", stack.root / "worker-copy", "--salt", "original", *bed.SIMULATED]
     stack.workers["copy"] = copy = Process(command, stack.root / "worker-copy.log")
@@ -127,7 +127,7 @@ def good(token):
 def rotated():
     stack = bed.daemon()
     process = stack.start_worker("rotates", *bed.SIMULATED)
-    profile = stack.enrolled("rotates", 10)["id"]
+    profile = stack.identified("rotates", 10)["id"]
     old, since = token_of_worker("rotates"), device("rotates")["token_created_at"]
     stack.cli("device", "rotate", "rotates")
     wait_for("another token", lambda: token_of_worker("rotates") != old, 40)
@@ -152,7 +152,7 @@ def rotated_unheard():
     folder = stack.root / "worker-unheard"
     options = ["--state-dir", folder, "--name", "unheard", "--salt", "unheard"]
     process = stack.workers["unheard"] = Process([WORKER, "--daemon", proxy.url, "--enrol", stack.enrolment_token(), *options], stack.root / "worker-unheard.log")
-    stack.enrolled("unheard", 10)
+    stack.identified("unheard", 10)
     old = token_of_worker("unheard")
     act("unheard", "rotate")
     wait_for("the new token taken", lambda: silent[0] and not good(old), 40)

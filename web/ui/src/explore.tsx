@@ -1,6 +1,6 @@
 // The linked views below the scatter: ranges in words and numbers, the best within them, parallel coordinates, every candidate as a table.
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
@@ -79,7 +79,7 @@ export function Replay({ last, range, change }: { last: number; range: Range | u
   const [playing, setPlaying] = useState(false);
   const at = range?.high ?? last;
   const to = (g: number) => change('generation', g >= last ? null : { low: null, high: g });
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!playing) return undefined;
     const timer = setTimeout(() => { if (at >= last) setPlaying(false); else to(at + Math.max(1, Math.round(last / 60))); }, 150);
     return () => clearTimeout(timer);
