@@ -147,7 +147,9 @@ test('a board is added, measured and taken out of service, and a model imported,
   await page.keyboard.type('tiny');
   await tabTo(page.getByLabel('File or folder'));
   await page.keyboard.type(`${stack.dir}/tiny.json`);
-  await page.keyboard.press('Enter');
+  assert.deepEqual(await page.locator('main form').locator('input, select').evaluateAll((fields) => fields.map((field) => field.value)), ['by keys', 'accuracy', 'tiny', `${stack.dir}/tiny.json`]);
+  const [answer] = await Promise.all([page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith('/api/v1/models')), page.keyboard.press('Enter')]);
+  assert.ok(answer.ok(), await answer.text());
   await page.getByRole('heading', { level: 1, name: 'by keys' }).waitFor();
   const { items: [model] } = await stack.get('/models');
   assert.deepEqual([model.kind, model.space], ['accuracy', 'tiny']);
