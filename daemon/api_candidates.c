@@ -39,8 +39,8 @@ static bool asks_for(const struct api_call *call, const char *name) {
     return api_query(call, name) != NULL;
 }
 
-/* What these texts ask of a search's candidates. least_objectives: so many are needed, the search's
- * own where none is named; 0: none. */
+/* What these texts ask of a search's candidates. least_objectives: so many it must have, its own
+ * being the search's where none is named; 0: none are wanted. */
 static int parse_query(struct api_call *call, const char *search, const struct query_texts *texts,
                        int least_objectives, struct err *err, struct candidate_query *ret) {
     cJSON *keys = NULL, *objectives = NULL, *strategies = NULL;
@@ -233,7 +233,7 @@ static bool looks_at_all(const struct api_call *call) {
 
 static bool is_worked_out(const struct api_call *call) {
     return looks_at_all(call) ||
-           !store_front_is_told(store_loop_sql(call->daemon->store), call->id);
+           store_front_is_awaited(store_loop_sql(call->daemon->store), call->id);
 }
 
 const struct api_route api_candidates[] = {

@@ -175,6 +175,24 @@ static int compare_ints(const void *x, const void *y) {
     return *(const int *)x - *(const int *)y;
 }
 
+static bool same_costs(const struct gathering *g, int a, int b) {
+    int m = g->query->goals.n_objectives;
+    for (int k = 0; k < m; k++)
+        if (g->costs[(size_t)a * (size_t)m + (size_t)k] !=
+            g->costs[(size_t)b * (size_t)m + (size_t)k])
+            return false;
+    return true;
+}
+
+/* Leaves of members with the same costs, which stand beside each other, the first one. */
+static int drop_equals(struct gathering *g, int n) {
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (kept == 0 || !same_costs(g, g->front[kept - 1], g->front[i]))
+            g->front[kept++] = g->front[i];
+    return kept;
+}
+
 /* Keeps the front alone, in the order in which its members came. */
 static int gathering_reduce(struct gathering *g, struct err *err) {
     int m = g->query->goals.n_objectives, n = 0;
@@ -183,6 +201,8 @@ static int gathering_reduce(struct gathering *g, struct err *err) {
     int r = pareto_front(g->costs, g->n, m, g->front, &n);
     if (r == ESP_ENOMEM)
         return err_set(err, r, NULL, "out of memory");
+    if (r == 0 && g->distinct)
+        n = drop_equals(g, n);
     if (r != 0 || n > FRONT_MAX)
         return err_set(err, ESP_ELIMIT, NULL,
                        "a front of these metrics has more than %d networks, or takes too long to "
@@ -228,15 +248,6 @@ static int gather(void *context, const struct scanned_candidate *candidate, stru
     return 0;
 }
 
-static bool same_costs(const struct gathering *g, int a, int b) {
-    int m = g->query->goals.n_objectives;
-    for (int k = 0; k < m; k++)
-        if (g->costs[(size_t)a * (size_t)m + (size_t)k] !=
-            g->costs[(size_t)b * (size_t)m + (size_t)k])
-            return false;
-    return true;
-}
-
 /* A network that two strategies found is there once. */
 static bool is_there(const cJSON *items, const cJSON *item) {
     const char *arch_id = cJSON_GetStringValue(cJSON_GetObjectItem(item, "arch_id"));
@@ -253,10 +264,7 @@ static int front_items(struct sql *sql, const char *search, struct gathering *g,
     cJSON *tied = cJSON_CreateArray(); /* those of the same costs, until they are all there */
     for (int i = 0; r == 0 && i < n; i++) {
         cJSON *item = NULL;
-        bool tie = i > 0 && same_costs(g, g->front[i - 1], g->front[i]);
-        if (tie && g->distinct)
-            continue;
-        if (!tie)
+        if (i > 0 && !same_costs(g, g->front[i - 1], g->front[i]))
             while (tied->child != NULL)
                 cJSON_AddItemToArray(items, cJSON_DetachItemViaPointer(tied, tied->child));
         r = sql_get_row(sql, err, &item,
@@ -368,13 +376,13 @@ int store_front_so_far(struct sql *sql, const char *search, const char *strategy
     return r;
 }
 
-bool store_front_is_told(struct sql *sql, const char *search) {
-    int64_t told = 0;
-    return sql_get_int(sql, NULL, &told, NULL,
-                       "SELECT EXISTS (SELECT 1 FROM fronts WHERE search = ?1) OR EXISTS (SELECT 1 "
-                       "FROM searches s JOIN fronts f ON f.search = s.id WHERE s.name = ?1)",
+bool store_front_is_awaited(struct sql *sql, const char *search) {
+    int64_t awaited = 0;
+    return sql_get_int(sql, NULL, &awaited, NULL,
+                       "SELECT EXISTS (SELECT 1 FROM searches s WHERE (s.id = ?1 OR s.name = ?1) "
+                       "AND NOT EXISTS (SELECT 1 FROM fronts f WHERE f.search = s.id))",
                        "t", search) == 0 &&
-           told != 0;
+           awaited != 0;
 }
 
 int store_front_of(struct sql *sql, const char *search, const struct candidate_query *query,

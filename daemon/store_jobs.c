@@ -14,9 +14,9 @@
 #include "daemon/store_webhooks.h"
 
 /* clang-format off */
-/* What people call what the job works on; of a table its space and board, of a calibration its
- * board, which the job itself, that is large, has to be asked for until it is fitted. One look-up
- * each, since ids tell of which kind they are (by their first three bytes: 'cal' is of cal_). */
+/* What people call what the job works on; of a table its space and profile, of a calibration, which
+ * is there once it is fitted, its profile. One look-up each, since ids tell of which kind they are
+ * (by their first three bytes: 'cal' is of cal_). */
 #define NAME_IN(table) "(SELECT s.name FROM " table " s WHERE s.id = jobs.subject)"
 #define SUBJECT_NAME                                                                               \
     "CASE substr(subject, 1, 3) WHEN 'sn_' THEN " NAME_IN("supernets") " "                         \
@@ -26,9 +26,8 @@
     "  t.profile WHERE t.id = jobs.subject) "                                                      \
     "WHEN 'ex_' THEN (SELECT s.name FROM exports e JOIN supernets s ON s.id = e.supernet WHERE "   \
     "  e.id = jobs.subject) "                                                                      \
-    "WHEN 'cal' THEN (SELECT p.name FROM profiles p WHERE p.id = coalesce((SELECT c.profile FROM " \
-    "  calibrations c WHERE c.id = jobs.subject), "                                                \
-    "  json_extract(jobs.spec, '$.profiles[0].profile_id'))) END"
+    "WHEN 'cal' THEN (SELECT p.name FROM calibrations c JOIN profiles p ON p.id = c.profile "      \
+    "  WHERE c.id = jobs.subject) END"
 #define JOB_COLUMNS                                                                                \
     "id, kind, " STORE_JOB_STATE " AS state, held AS \"held@bool\", subject, " SUBJECT_NAME        \
     " AS subject_name, priority, attempt, "                                                        \

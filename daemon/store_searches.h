@@ -118,8 +118,8 @@ int store_query_metrics(struct sql *sql, const char *search, struct err *err, cJ
 int store_query_strategies(struct sql *sql, const char *search, struct err *err,
                            cJSON **ret_strategies);
 int store_front(struct sql *sql, const char *search, struct err *err, cJSON **ret_doc);
-/* Whether the search, by id or name, has told a front. */
-bool store_front_is_told(struct sql *sql, const char *search);
+/* Whether the search, by id or name, has told no front yet; false of one that there is not. */
+bool store_front_is_awaited(struct sql *sql, const char *search);
 /* Gives front as its items those candidates of the strategy that none of its own dominates in the
  * query's objectives, of equal ones the first. ESP_ELIMIT: too many, or it takes longer than 2 s.
  */

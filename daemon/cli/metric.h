@@ -16,8 +16,8 @@ struct metric_unit metric_unit(const char *key, double largest);
 const char *metric_value(double value, const struct metric_unit *unit, char text[CLI_LATENCY]);
 /* "top-1", "latency on NAME": names maps ids to names, as JSON strings. */
 const char *metric_title(const char *key, const cJSON *names, char text[METRIC_TEXT]);
-/* Name of the profile or imported model of an id, as the daemon has it; false, and the id, where it
- * has none. */
+/* Name of the profile or imported model of an id, as it is shown; false, and the id, where the
+ * daemon has none. */
 bool metric_profile(struct cli *cli, const char *id, char text[METRIC_TEXT]);
 /* The key with the name of its profile or imported model in place of the id, as it is asked for:
  * "latency_us@pi4/native-fp32-t1"; as it is where there is none. */

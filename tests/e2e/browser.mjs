@@ -24,6 +24,12 @@ export async function faultsOf(page) {
   return result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(' ')).slice(0, 3).join(', ')}`);
 }
 
+/** Makes the page's window as large, until its charts have followed, which they do when it is laid out anew. */
+export async function resize(page, width, height) {
+  await page.setViewportSize({ width, height });
+  await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); }));
+}
+
 /** Red, green and blue of a colour of the style, as the page shows it now. */
 export const shadeOf = (page, name) => page.evaluate((name) => {
   const probe = document.createElement('i');

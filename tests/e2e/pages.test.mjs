@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { faultsOf, launch, shots, ui } from './browser.mjs';
+import { faultsOf, launch, resize, shots, ui } from './browser.mjs';
 import { Stack } from './stack.mjs';
 
 const stack = new Stack();
@@ -32,8 +32,7 @@ const open = async (hash) => {
 async function fits(name) {
   for (const [scheme, width] of [['light', 1280], ['dark', 1280], ['light', 360], ['dark', 360]]) {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.setViewportSize({ width, height: 800 });
-    await page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); })); // charts follow
+    await resize(page, width, 800);
     if (width === 1280) assert.deepEqual(await faultsOf(page), [], `${name} ${scheme}`);
     else assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, name);
     if (shots) await page.screenshot({ path: join(shots, `${name}-${scheme}-${width}.png`), fullPage: true });

@@ -148,7 +148,7 @@ test('a session is offered what its scope reaches, and told what more would take
   assert.equal(await page.getByRole('link', { name: /New search/ }).count(), 0, 'what it may not do is offered');
   for (const hash of ['searches/new', 'models']) {
     await page.goto(`${url}/#/${hash}`);
-    await page.getByText('This takes a token of scope submit: sign in with one.').waitFor();
+    await page.getByText('This takes a token of scope submit: sign out, and in with one.').waitFor();
     assert.equal(await page.locator('main form').count(), 0, hash);
   }
   stack.startSimulated((await stack.post('/tokens', { kind: 'enrolment' })).token, 'board');
@@ -176,12 +176,12 @@ test('a session is offered what its scope reaches, and told what more would take
   await page.goto(`${url}/#/archs/tiny?arch=${encodeURIComponent(arch)}`);
   await page.locator('section.card', { hasText: 'Fine-tune' }).getByText('This takes a token of scope submit').waitFor();
   await page.goto(`${url}/#/devices?add=1`);
-  await page.getByText('This takes a token of scope admin: sign in with one.').waitFor();
+  await page.getByText('This takes a token of scope admin: sign out, and in with one.').waitFor();
   assert.deepEqual(await seen(), []);
   await page.getByRole('button', { name: 'Sign out' }).click();
   await signIn(tokens.submit);
   await page.getByText('submits (submit)').waitFor();
-  await page.getByText('This takes a token of scope admin: sign in with one.').waitFor();
+  await page.getByText('This takes a token of scope admin: sign out, and in with one.').waitFor();
   assert.deepEqual(await offered(), ['Measure briefly', 'Measure fully', 'Space'], 'not what needs an administrator');
   await page.goto(`${url}/#/searches/new`);
   await page.getByLabel('Name', { exact: true }).waitFor();

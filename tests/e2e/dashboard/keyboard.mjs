@@ -148,8 +148,7 @@ test('a board is added, measured and taken out of service, and a model imported,
   await tabTo(page.getByLabel('File or folder'));
   await page.keyboard.type(`${stack.dir}/tiny.json`);
   assert.deepEqual(await page.locator('main form').locator('input, select').evaluateAll((fields) => fields.map((field) => field.value)), ['by keys', 'accuracy', 'tiny', `${stack.dir}/tiny.json`]);
-  const [answer] = await Promise.all([page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith('/api/v1/models')), page.keyboard.press('Enter')]);
-  assert.ok(answer.ok(), await answer.text());
+  await entered('/models');
   await page.getByRole('heading', { level: 1, name: 'by keys' }).waitFor();
   const { items: [model] } = await stack.get('/models');
   assert.deepEqual([model.kind, model.space], ['accuracy', 'tiny']);
@@ -162,12 +161,16 @@ test('a board is added, measured and taken out of service, and a model imported,
   await page.getByText('The model is removed.').waitFor();
 });
 
-/** What the daemon took when the key was pressed on the button. */
-async function sent(path, button) {
-  await tabTo(button);
+/** What the daemon took when the key was pressed where the focus is. */
+async function entered(path) {
   const [answer] = await Promise.all([page.waitForResponse((r) => r.request().method() === 'POST' && r.url().endsWith(`/api/v1${path}`)), page.keyboard.press('Enter')]);
   assert.ok(answer.ok(), await answer.text());
   return answer.request().postDataJSON();
+}
+
+async function sent(path, button) {
+  await tabTo(button);
+  return entered(path);
 }
 const heading = (name) => page.getByRole('heading', { level: 1, name, exact: true });
 const inHead = (state) => page.locator('.page-head .state', { hasText: state });

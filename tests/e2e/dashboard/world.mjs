@@ -1,7 +1,7 @@
 // What the tests of the dashboard share: a daemon with data, a browser, one page that walks on from test to test, and ways to look at it.
 import { join } from 'node:path';
 import { after, afterEach, before } from 'node:test';
-import { axe, faultsOf, launch, shadeOf, shots } from '../browser.mjs';
+import { axe, faultsOf, launch, resize, shadeOf, shots } from '../browser.mjs';
 import { Stack } from '../stack.mjs';
 
 export { axe, shots };
@@ -74,12 +74,6 @@ export async function settled() {
 /** Until the address has what the page shows: frames and timers of a page come in their order, however busy it is, and those that write it are due before this one. */
 export const written = () => page.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done, 250)); }));
 
-/** Makes the window as large, until the charts have followed, which they do when the page is laid out anew. */
-export async function resized(width, height, tab = page) {
-  await tab.setViewportSize({ width, height });
-  await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))); }));
-}
-
 /** Until the page says that it reads; looked at in each frame, for it may be over soon. */
 export const reads = (tab) => tab.waitForFunction(() => document.body.innerText.includes('Reading…'), undefined, { timeout: 15000 });
 
@@ -88,6 +82,7 @@ export const stands = (job) => stack.waitFor('the pause', async () => (await sta
 
 export const faults = () => faultsOf(page);
 export const shade = (name) => shadeOf(page, name);
+export const resized = (width, height) => resize(page, width, height);
 
 /** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many, and ten with it. */
 export async function comes(what) {

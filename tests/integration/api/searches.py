@@ -186,6 +186,14 @@ def so_far():
     [best_one] = client.get(f"/searches/{one}/front")["items"]
     equal(best_one["metrics"]["top1"]["value"], most, "of a single objective the best")
     check(best_one["arch_id"] in columns["arch_id"], "which it has asked for", best_one)
+    made = client.post("/searches", {**bed.search_body("equals"), "objectives": [{"metric": "peak_activation_bytes", "direction": "minimise"}], "accuracy": "evaluated", "evaluations": 4000, "baseline": None, "measure_front": 0}, 202)["search"]["id"]
+    wait_for("some of it", lambda: client.get(f"/searches/{made}")["evaluations_done"] >= 24, 60)
+    client.post(f"/searches/{made}/cancel", {})
+    wait_for("its end", lambda: client.get(f"/searches/{made}")["state"] == "canceled", 30)
+    peaks = client.get(f"/searches/{made}/candidates?page_size=20000")["columns"]["metrics"]["peak_activation_bytes"]["value"]
+    check(peaks.count(min(peaks)) > 1, "equal ones", peaks)
+    equal([item["metrics"]["peak_activation_bytes"]["value"] for item in client.get(f"/searches/{made}/front")["items"]], [min(peaks)], "of equal ones one")
+    remove(made)
     equal(client.request("GET", f"/searches/{one}/front?where=generation%3E%3D0").status, 400, "a front within conditions has two objectives or more")
     remove(search, one)
 

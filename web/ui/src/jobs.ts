@@ -14,10 +14,13 @@ export const isActive = (job: { state: string }) => active.includes(job.state);
 
 /** What tells of jobs, and that what they work on is gone: then they have no name for it any more. */
 export const jobTopics = ['job', 'supernet', 'search', 'dataset', 'table', 'model', 'export'];
-export const onJobs: Concerns = (d, topic) => topic === 'job' || d['removed'] === true;
+export const onJobsOrRemoved: Concerns = (d, topic) => topic === 'job' || d['removed'] === true;
+
+/** "Search fashion": what a job does, and on what. */
+export const jobTitle = ({ kind, subject_name: name }: { kind: string; subject_name?: string | null }) => `${kindName(kind)} ${name ?? ''}`.trimEnd();
 
 /** A job as it goes on; nothing where none is named. */
-export const useJob = (id: string | null | undefined) => useGet<Job>(id && api`/jobs/${id}`, jobTopics, (d, topic) => onJobs(d, topic) && (topic !== 'job' || d['id'] === id));
+export const useJob = (id: string | null | undefined) => useGet<Job>(id && api`/jobs/${id}`, ['job'], (job) => job['id'] === id);
 
 /** All that run or wait, the newest first; jobs that have ended are not read. */
 export async function activeJobs(): Promise<Job[]> {
@@ -29,8 +32,7 @@ export async function activeJobs(): Promise<Job[]> {
 export function endOf(topic: string, job: Record<string, unknown>): { text: string; bad: boolean } | null {
   if (topic !== 'job' || (job['state'] !== 'done' && job['state'] !== 'failed')) return null;
   const bad = job['state'] === 'failed', why = (job['error'] as { message?: string } | null)?.message;
-  const what = `${kindName(String(job['kind']))} ${job['subject_name'] ?? ''}`.trimEnd();
-  return { text: `${what}: ${bad ? `failed${why ? `, ${why}` : ''}` : 'done'}.`.replace(/\.\.$/, '.'), bad };
+  return { text: `${jobTitle(job as Job)}: ${bad ? `failed${why ? `, ${why}` : ''}` : 'done'}.`.replace(/\.\.$/, '.'), bad };
 }
 
 const pages: Record<string, string> = { se: 'searches', sn: 'supernets', mo: 'models' };

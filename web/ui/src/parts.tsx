@@ -275,7 +275,7 @@ export const useAdmin = () => useSignal(session)?.scope === 'admin';
 export function For({ scope, title, children }: { scope: 'submit' | 'admin'; title?: string; children: ComponentChildren }) {
   const own = useSignal(session)?.scope;
   if (!own || own === 'admin' || own === scope) return <>{children}</>;
-  const word = <Empty>This takes a token of scope {scope}: sign in with one.</Empty>;
+  const word = <Empty>This takes a token of scope {scope}: sign out, and in with one.</Empty>;
   return title ? <Page title={title}>{word}</Page> : word;
 }
 /** Removes a thing for good, which only administrators may; `then` only where they have stayed for it. */

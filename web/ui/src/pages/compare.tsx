@@ -17,13 +17,12 @@ import { shortBoards } from '../titles';
 type Column = Compared & { body: Body | null; measured: [string, number][] };
 type Growth = { series: { evaluations: number[]; hypervolume: (number | null)[] }[] };
 
+const pathOf = (id: string) => api`/searches/${id}`;
 /** What there is not is no failure: a search that is gone, a strategy or a metric that has no candidates yet. That too much was asked at once says nothing of that. */
 const orNull = (error: unknown): null => {
   if (error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429) return null;
   throw error;
 };
-
-const pathOf = (id: string) => api`/searches/${id}`;
 
 /** null: there is no such search. */
 async function read(id: string): Promise<Column | null> {

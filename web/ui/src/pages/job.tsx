@@ -2,11 +2,11 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { api, get, post, type Job } from '../api';
 import { saveAs } from '../export';
 import { percent, short, significant } from '../format';
-import { isActive, jobKinds, subjectPage, useJob } from '../jobs';
+import { isActive, jobTitle, jobTopics, onJobsOrRemoved, subjectPage } from '../jobs';
 import { LogText, newest, type Piece } from '../log-text';
 import { Act, Card, Empty, Facts, Failed, FindField, Page, ProgressLine, State, Table, Unread, Waiting } from '../parts';
 import { route } from '../router';
-import { follow } from '../state';
+import { follow, useGet } from '../state';
 import { Subject } from './jobs';
 
 const shownMost = 200000; // characters of the log: a browser needs long for more
@@ -79,15 +79,12 @@ function told(key: string, v: unknown): string {
   return typeof v === 'object' ? JSON.stringify(v) : String(v);
 }
 
-/** "Search fashion": what a job does, and on what; its id is in the line below. */
-const titleOf = ({ kind, subject_name: name }: Job) => `${jobKinds[kind] ?? inWords(kind)} ${name ?? ''}`.trim();
-
 export function JobPage({ id }: { id: string }) {
-  const { data, error } = useJob(id);
+  const { data, error } = useGet<Job>(api`/jobs/${id}`, jobTopics, (d, topic) => (topic === 'job' ? d['id'] === id : onJobsOrRemoved(d, topic)));
   const active = data ? isActive(data) : true;
   if (!data) return <Unread title="Job" error={error} of="jobs" />;
   return (
-    <Page title={titleOf(data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> {subjectPage(data) && <Subject job={data} />}</>} actions={
+    <Page title={jobTitle(data)} lead={<><span class="genotype">{data.id}</span> <State of={data.state} /> {subjectPage(data) && <Subject job={data} />}</>} actions={
       active ? <Act do={() => post(`/jobs/${data.id}/cancel`)} confirm="Stop this job? It can be resumed." done="The job stops at its next step.">Stop</Act>
         : data.state !== 'done' ? <Act class="primary" do={() => post(`/jobs/${data.id}/retry`)} done="The job is queued again.">Try again</Act> : null
     }>

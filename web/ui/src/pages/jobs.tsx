@@ -2,7 +2,7 @@
 import { useState } from 'preact/hooks';
 import { get, post, type Job } from '../api';
 import { ago, duration, percent } from '../format';
-import { activeJobs, isActive, jobKinds, jobTopics, kindName, onJobs, subjectPage } from '../jobs';
+import { activeJobs, isActive, jobKinds, jobTopics, kindName, onJobsOrRemoved, subjectPage } from '../jobs';
 import { progress } from '../live';
 import { Act, Begin, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
 import { href, route } from '../router';
@@ -42,7 +42,7 @@ export function Jobs() {
   const [n, setN] = useState(pageSize);
   const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return value in all ? value : ''; };
   const [state, kind] = [wanted('state', states), wanted('kind', jobKinds)];
-  const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, jobTopics, onJobs);
+  const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, jobTopics, onJobsOrRemoved);
   const waiting = useList<Job>('/jobs?state=queued', ['job']);
   const queue = (waiting.data ?? []).filter((j) => j.kind !== 'table').sort((a, b) => b.priority - a.priority || a.id.localeCompare(b.id)).map((j) => j.id);
   return (

@@ -2,7 +2,7 @@ import { api, get, type Device, type Front, type FrontItem, type Job, type Searc
 import { bestIn } from '../comparison';
 import { ago, metricName, metricValue, percent, short } from '../format';
 import { keyOf } from '../front';
-import { activeJobs, isActive, jobTopics, kindName, onJobs, subjectPage } from '../jobs';
+import { activeJobs, isActive, jobTitle, jobTopics, kindName, onJobsOrRemoved, subjectPage } from '../jobs';
 import { Begin, Card, Empty, Facts, Failed, Listed, Page, ProgressLine, Spark, State, Table } from '../parts';
 import { href } from '../router';
 import { useGet, useList, useLoaded, useTick } from '../state';
@@ -10,7 +10,7 @@ import { Subject } from './jobs';
 
 /** `first`: there is no supernet yet. */
 function Running({ first }: { first: boolean }) {
-  const { data, error } = useLoaded(activeJobs, 'active jobs', jobTopics, onJobs);
+  const { data, error } = useLoaded(activeJobs, 'active jobs', jobTopics, onJobsOrRemoved);
   const now = data ?? [];
   return (
     <Card title="Now" class="wide" note={`${now.length} ${now.length === 1 ? 'job' : 'jobs'}`}>
@@ -19,7 +19,7 @@ function Running({ first }: { first: boolean }) {
       {now.map((job) => (
         <div class="running" key={job.id}>
           <div class="running-head">
-            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{kindName(job.kind)} {job.subject_name}</a>
+            <a href={href(subjectPage(job) ?? ['jobs', job.id])}>{jobTitle(job)}</a>
             <State of={job.state} />
           </div>
           <ProgressLine job={job} />
@@ -31,7 +31,7 @@ function Running({ first }: { first: boolean }) {
 
 /** What ended last, and how. */
 function Lately() {
-  const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', jobTopics, onJobs);
+  const { data } = useLoaded(() => get<{ items: Job[] }>('/jobs?page_size=20').then((page) => page.items.filter((j) => !isActive(j)).slice(0, 6)), 'ended jobs', jobTopics, onJobsOrRemoved);
   if (!data?.length) return null;
   return (
     <Card title="Lately" note={<a href={href(['jobs'])}>all</a>}>
