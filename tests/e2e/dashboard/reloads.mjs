@@ -1,6 +1,6 @@
 // Pages that are loaded anew in the middle of things: what was set survives, what goes on is followed on, and nothing is there twice.
 import assert from 'node:assert/strict';
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { card, comes, open, page, settled, slowSearch, stack, stands } from './world.mjs';
@@ -98,9 +98,10 @@ test('a supernet that is reloaded in the middle of its training keeps how it was
 
 test('a job that is reloaded while its log grows shows the log once from its beginning, and seeks what was sought', async () => {
   const { search, job } = await slowSearch('its log grows');
-  await stack.waitFor('the search', async () => (await stack.get(`/jobs/${job.id}`)).state === 'running');
+  const path = join(stack.dir, 'daemon/jobs', job.id, 'log');
+  await stack.waitFor('its log, which its process has from its beginning', () => existsSync(path));
   let n = 0;
-  const grow = () => appendFileSync(join(stack.dir, 'daemon/jobs', job.id, 'log'), Array.from({ length: 50 }, () => `line ${n} of ${n++ % 2 ? 'odd' : 'even'} ones\n`).join(''));
+  const grow = () => appendFileSync(path, Array.from({ length: 50 }, () => `line ${n} of ${n++ % 2 ? 'odd' : 'even'} ones\n`).join(''));
   const log = page.locator('pre.log'), find = page.getByLabel('Find'), numbers = page.locator('.progress-line .numbers');
   /** The log on the page, when it has all lines; of what was sought those alone. */
   const shows = async (words = '') => {

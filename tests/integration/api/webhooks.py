@@ -14,7 +14,7 @@ from client import problem
 from stack import Stack
 from suite import at_end, check, equal, once, test, wait_for
 
-QUICK = ("--webhook-timeout", "1s", "--webhook-retry", "50ms", "--webhook-attempts", "4")
+QUICK = ("--webhook-timeout", "3s", "--webhook-retry", "50ms", "--webhook-attempts", "4")
 EVERYTHING = {"url", "id", "label", "events", "kinds", "state", "disabled_reason", "pending", "last_success_at", "last_failure_at", "last_error", "created_at"}
 
 
@@ -165,7 +165,7 @@ def disabled():
 def slow():
     client, got = stack().client, receiver()
     released = threading.Event()
-    got.answers["/slow"] = lambda n: released.wait(8) and 200 or 200
+    got.answers["/slow"] = lambda n: released.wait(20) and 200 or 200
     slow_hook, quick_hook = add("/slow"), add("/quick")
     begun = time.monotonic()
     client.post(f"/webhooks/{slow_hook['id']}/test", {}, 202)
@@ -173,13 +173,13 @@ def slow():
     client.post(f"/webhooks/{quick_hook['id']}/test", {}, 202)
     delivery(quick_hook, "delivered", 2)
     longest = 0
-    while time.monotonic() - begun < 0.9:
+    while time.monotonic() - begun < 2.7:
         asked = time.monotonic()
         client.get("/version")
         longest = max(longest, time.monotonic() - asked)
-    check(longest < 0.5, "the API answers meanwhile", longest)
-    row = delivery(slow_hook, "failed", 5)
-    check("did not answer within 1 s" in row["error"] and row["duration_us"] < 3e6, "what is said of it", row)
+    check(longest < 1.5, "the API answers meanwhile", longest)
+    row = delivery(slow_hook, "failed", 15)
+    check("did not answer within 3 s" in row["error"] and row["duration_us"] < 9e6, "what is said of it", row)
     released.set()
     for made in (slow_hook, quick_hook):
         remove(made)

@@ -1,4 +1,5 @@
 """A training that is killed, canceled or robbed of a checkpoint ends with the same weights as one that is left alone."""
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -108,9 +109,14 @@ def shrinking_killed():
     try:
         for share, threads in ((0.2, 1), (0.45, 2), (0.7, 1)):
             wait_step("shrunk", job, int(share * calm.last))
-            check(stack.kill_job(), "a job process runs")
-            if share < 0.5:  # a third crash of the job alone would end it
+            processes = stack.job_pids()
+            check(processes, "a job process runs")
+            if share < 0.5:  # the daemon first: of a third crash that it saw the job would end
                 stack.kill()
+            for pid in processes:
+                with contextlib.suppress(ProcessLookupError):  # it ends by itself without its daemon
+                    os.kill(pid, signal.SIGKILL)
+            if share < 0.5:
                 stack.start("--threads", str(threads))
         stack.wait_job(job, 60)
     finally:
