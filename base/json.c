@@ -175,16 +175,14 @@ static int index_of(const char *const *names, const char *name) {
     return -1;
 }
 
-/* "must be one of: one, two, not \"twoo\"; did you mean \"two\"?" */
 static int no_such_word(const char *at, const char *key, const char *const *names,
                         const cJSON *item, struct err *err) {
-    char list[320];
-    nearest_list(names, list, sizeof(list));
-    if (!cJSON_IsString(item))
-        return refuse(err, at, key, "must be one of: %s", list);
-    const char *meant = nearest_of(names, item->valuestring);
-    return refuse(err, at, key, "must be one of: %s, not \"%.60s\"%s%s%s", list, item->valuestring,
-                  meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+    char choice[480] = "one of: ";
+    if (cJSON_IsString(item))
+        nearest_choice(names, item->valuestring, choice, sizeof(choice));
+    else
+        nearest_list(names, choice + strlen(choice), sizeof(choice) - strlen(choice));
+    return refuse(err, at, key, "must be %s", choice);
 }
 
 int json_enum(const cJSON *obj, const char *at, const char *key, const char *const *names,

@@ -56,6 +56,14 @@ void nearest_list(const char *const *names, char *ret, size_t size) {
         len += (size_t)snprintf(ret + len, size - len, "%s%s", i > 0 ? ", " : "", names[i]);
 }
 
+void nearest_choice(const char *const *names, const char *word, char *ret, size_t size) {
+    char list[320];
+    const char *meant = nearest_of(names, word);
+    nearest_list(names, list, sizeof(list));
+    snprintf(ret, size, "one of: %s, not \"%.60s\"%s%s%s", list, word,
+             meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "");
+}
+
 void nearest_advice(const char *meant, const char *head, const char *list, char *ret, size_t size) {
     if (meant == NULL)
         snprintf(ret, size, "%s%s", head, list);

@@ -12,6 +12,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "base/parameter.h"
 #include "base/utf8.h"
 #include "daemon/api_nouns.h"
@@ -137,16 +138,14 @@ int api_query_int(const struct api_call *call, const char *name, int64_t min, in
 int api_query_word(const struct api_call *call, const char *name, const char *const *words,
                    struct err *err) {
     const char *value = api_query(call, name);
-    char known[256] = "";
+    char choice[480];
+    for (int i = 0; value != NULL && words[i] != NULL; i++)
+        if (strcmp(words[i], value) == 0)
+            return 0;
     if (value == NULL)
         return 0;
-    for (; *words != NULL; words++) {
-        size_t len = strlen(known);
-        if (strcmp(*words, value) == 0)
-            return 0;
-        snprintf(known + len, sizeof(known) - len, "%s%s", len > 0 ? ", " : "", *words);
-    }
-    return parameter_refuse(err, ESP_EPARSE, name, " is one of %s, not \"%.60s\"", known, value);
+    nearest_choice(words, value, choice, sizeof(choice));
+    return parameter_refuse(err, ESP_EPARSE, name, " must be %s", choice);
 }
 
 bool api_is_dry(const struct api_call *call) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
 #include "daemon/disk_usage.h"
@@ -30,19 +31,24 @@ static void request_destroy(void *state) {
     free(request);
 }
 
+static int refuse_kind(const char *name, const char *pointer, struct err *err) {
+    const char *names[KINDS_MAX + 1] = {NULL};
+    char choice[320];
+    for (int i = 0; i < KINDS_MAX && prune_kinds[i].name != NULL; i++)
+        names[i] = prune_kinds[i].name;
+    nearest_choice(names, name, choice, sizeof(choice));
+    return err_set(err, ESP_EINVAL, pointer, "a kind must be %s", choice);
+}
+
 static int read_kind(const cJSON *item, int number, struct request *request, struct err *err) {
-    const char *name = cJSON_GetStringValue(item);
-    const struct prune_kind *kind = name != NULL ? prune_kind_find(name) : NULL;
-    char pointer[32], known[200] = "";
-    if (kind != NULL) {
-        request->wanted[kind - prune_kinds] = true;
-        return 0;
-    }
-    for (kind = prune_kinds; kind->name != NULL; kind++)
-        snprintf(known + strlen(known), sizeof(known) - strlen(known), "%s%s",
-                 kind == prune_kinds ? "" : ", ", kind->name);
+    const char *name = cJSON_IsString(item) ? item->valuestring : "";
+    const struct prune_kind *kind = prune_kind_find(name);
+    char pointer[32];
     snprintf(pointer, sizeof(pointer), "/kinds/%d", number);
-    return err_set(err, ESP_EINVAL, pointer, "a kind is one of %s", known);
+    if (kind == NULL)
+        return refuse_kind(name, pointer, err);
+    request->wanted[kind - prune_kinds] = true;
+    return 0;
 }
 
 static int read_kinds(const cJSON *body, struct request *request, struct err *err) {

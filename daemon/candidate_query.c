@@ -1,6 +1,5 @@
 #include "daemon/candidate_query.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "daemon/metric_text.h"
 
 static const char *const fields[] = {"feasible", "on_front", "generation", "strategy", NULL};
+enum { FIELDS = 4, STRATEGIES_MAX = 8 /* more than a search has */ };
 
 struct reading {
     const struct query_metrics *metrics;
@@ -18,14 +18,6 @@ struct reading {
     struct candidate_query *query;
     struct err *err;
 };
-
-static void consider(const char *word, const char *name, int *least, const char **nearest) {
-    int distance = nearest_distance(word, name);
-    if (distance < *least && nearest_is_slip(word, distance)) {
-        *least = distance;
-        *nearest = name;
-    }
-}
 
 /* A key as people write it in a query: latency_us:pf_1 is latency_us@pf_1. */
 static void write_key(const char *key, char ret[METRIC_KEY_MAX]) {
@@ -35,25 +27,30 @@ static void write_key(const char *key, char ret[METRIC_KEY_MAX]) {
         *colon = '@';
 }
 
-/* What there is, and what may have been meant. */
+/* "did you mean ...? It has ..." */
+static void advise(const char *const *names, const char *word, char *ret, size_t size) {
+    char list[320];
+    nearest_list(names, list, sizeof(list));
+    nearest_advice(nearest_of(names, word), "it has ", list, ret, size);
+}
+
 static int refuse_name(const struct reading *reading, const char *word) {
-    char list[320] = "", written[METRIC_KEY_MAX], advice[448];
-    const char *nearest = NULL;
-    int least = INT_MAX;
-    bool conditions = strcmp(reading->parameter, "where") == 0;
+    char written[METRICS_MAX][METRIC_KEY_MAX], advice[448];
+    const char *names[METRICS_MAX + FIELDS + 1] = {NULL};
+    int n = 0;
     const cJSON *key;
     cJSON_ArrayForEach(key, reading->metrics->known) {
-        size_t len = strlen(list);
-        consider(word, key->valuestring, &least, &nearest);
-        write_key(key->valuestring, written);
-        snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", written);
+        if (n == METRICS_MAX)
+            break;
+        write_key(key->valuestring, written[n]);
+        names[n] = written[n];
+        n++;
     }
-    for (int i = 0; conditions && fields[i] != NULL; i++)
-        consider(word, fields[i], &least, &nearest);
-    nearest_advice(nearest, "it has ", list, advice, sizeof(advice));
+    if (strcmp(reading->parameter, "where") == 0)
+        memcpy(names + n, fields, FIELDS * sizeof(*fields));
+    advise(names, word, advice, sizeof(advice));
     return parameter_refuse(reading->err, ESP_EPARSE, reading->parameter,
-                            ": the search has no metric \"%.60s\"; %s%s", word, advice,
-                            conditions ? ", and feasible, on_front, generation, strategy" : "");
+                            ": the search has no metric \"%.60s\"; %s", word, advice);
 }
 
 static bool is_known(const struct reading *reading, const char *key) {
@@ -123,18 +120,17 @@ static int read_flag(const struct reading *reading, const char *name, struct rel
 
 int candidate_query_strategy(const cJSON *strategies, const char *parameter, const char *name,
                              struct err *err) {
-    char list[200] = "", advice[320];
-    const char *nearest = NULL;
-    int least = INT_MAX;
+    char advice[448];
+    const char *names[STRATEGIES_MAX + 1] = {NULL};
+    int n = 0;
     const cJSON *known;
     cJSON_ArrayForEach(known, strategies) {
-        size_t len = strlen(list);
         if (strcmp(known->valuestring, name) == 0)
             return 0;
-        consider(name, known->valuestring, &least, &nearest);
-        snprintf(list + len, sizeof(list) - len, "%s%s", len > 0 ? ", " : "", known->valuestring);
+        if (n < STRATEGIES_MAX)
+            names[n++] = known->valuestring;
     }
-    nearest_advice(nearest, "it has ", list, advice, sizeof(advice));
+    advise(names, name, advice, sizeof(advice));
     return parameter_refuse(err, ESP_EPARSE, parameter,
                             ": the search has no strategy \"%.60s\"; %s", name, advice);
 }

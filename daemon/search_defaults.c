@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "base/nearest.h"
 #include "daemon/search_known.h"
 #include "devices/method.h"
 #include "search/accuracy_predictor.h"
@@ -75,18 +74,6 @@ int search_check_patience(const cJSON *body, struct err *err) {
                    HYPERVOLUME_OBJECTIVES_MAX);
 }
 
-enum { STRATEGIES_NAMED = 32 };
-
-static int refuse_strategy(const char *name, const char *pointer, struct err *err) {
-    const char *names[STRATEGIES_NAMED + 1] = {NULL};
-    char list[256], advice[384];
-    for (int i = 0; i < STRATEGIES_NAMED && strategy_types[i] != NULL; i++)
-        names[i] = strategy_types[i]->name;
-    nearest_list(names, list, sizeof(list));
-    nearest_advice(nearest_of(names, name), "there are: ", list, advice, sizeof(advice));
-    return err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"; %s", name, advice);
-}
-
 static int fill_strategy(cJSON *body, const char *key, const char *fallback, struct err *err) {
     const char *name = fallback;
     char pointer[32];
@@ -96,7 +83,7 @@ static int fill_strategy(cJSON *body, const char *key, const char *fallback, str
     int r = json_string_opt(body, "", key, 1, 64, err, &name);
     const struct strategy_type *found = r == 0 ? strategy_find(name) : NULL;
     if (r == 0 && found == NULL)
-        r = refuse_strategy(name, pointer, err);
+        r = strategy_refuse(name, pointer, err);
     if (r == 0)
         json_set_text(body, key, found->name);
     return r;

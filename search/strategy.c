@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 
 /* One declaration and one row for each name in meson.build. */
 #define STRATEGY(name) extern const struct strategy_type strategy_##name;
@@ -35,14 +36,16 @@ const struct strategy_type *strategy_find(const char *name) {
     return NULL;
 }
 
-static int refuse_name(const char *name, struct err *err) {
-    char names[256] = "";
-    size_t used = 0;
-    for (int i = 0; strategy_types[i] && used < sizeof names; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
-                                 strategy_types[i]->name);
-    return err_set(err, ESP_ENOTFOUND, "/strategy", "there is no strategy \"%.64s\"; there are: %s",
-                   name, names);
+enum { STRATEGIES_NAMED = 32 };
+
+int strategy_refuse(const char *name, const char *pointer, struct err *err) {
+    const char *names[STRATEGIES_NAMED + 1] = {NULL};
+    char list[256], advice[384];
+    for (int i = 0; i < STRATEGIES_NAMED && strategy_types[i] != NULL; i++)
+        names[i] = strategy_types[i]->name;
+    nearest_list(names, list, sizeof(list));
+    nearest_advice(nearest_of(names, name), "there are: ", list, advice, sizeof(advice));
+    return err_set(err, ESP_EINVAL, pointer, "there is no strategy \"%.60s\"; %s", name, advice);
 }
 
 static int check_config(const struct strategy_config *config, struct err *err) {
@@ -73,7 +76,7 @@ int strategy_create(const char *name, const struct strategy_config *config, stru
                     struct strategy **ret_strategy) {
     const struct strategy_type *type = strategy_find(name);
     if (!type)
-        return refuse_name(name, err);
+        return strategy_refuse(name, "/strategy", err);
     int code = check_config(config, err);
     if (code < 0)
         return code;

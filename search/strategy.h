@@ -112,6 +112,9 @@ struct strategy_type {
 extern const struct strategy_type *const strategy_types[]; /* NULL-terminated */
 
 const struct strategy_type *strategy_find(const char *name); /* NULL: there is none */
+/* Returns ESP_EINVAL at pointer: there is none of that name, which may have been meant, and which
+ * there are. */
+int strategy_refuse(const char *name, const char *pointer, struct err *err);
 
 void strategy_options_default(const struct strategy_type *type,
                               double ret_options[STRATEGY_OPTIONS_MAX]);
@@ -124,8 +127,8 @@ int strategy_options_read(const struct strategy_type *type, const cJSON *doc, co
 cJSON *strategy_options_to_json(const struct strategy_type *type, const double *options);
 
 struct strategy;
-/* Errors: ESP_ENOTFOUND (lists the names), ESP_EINVAL (options that are out of their range too),
- * ESP_ENOMEM. */
+/* Errors: ESP_EINVAL (a name that there is not, options that are out of their range), ESP_ENOMEM.
+ */
 int strategy_create(const char *name, const struct strategy_config *config, struct err *err,
                     struct strategy **ret_strategy);
 void strategy_destroy(struct strategy *strategy); /* takes NULL */

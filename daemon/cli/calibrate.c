@@ -31,33 +31,22 @@ static void print_remarks(struct cli *cli, const cJSON *calibration, const cJSON
                 cli_text(calibration, "id"));
 }
 
-/* The calibration itself, once its job is done. */
-static int print_fitted(struct cli *cli, const cJSON *answer) {
-    struct err err = {0};
-    cJSON *job = NULL, *calibration = NULL;
-    int code = cli_wait_for_result(cli, answer, &job);
-    if (code == CLI_OK && cli_get(cli, &err, &calibration, "/calibrations/%s",
-                                  cli_encode(cli_text(answer, "calibration.id"))))
-        code = cli_fail(&err);
-    if (code == CLI_OK && !cli_print_plain(cli, calibration)) {
-        cli_fields(calibration, fields, COUNT(fields));
-        if (!cli->no_headers)
-            print_remarks(cli, calibration, job);
-    }
-    cJSON_Delete(calibration);
-    cJSON_Delete(job);
-    return code;
-}
-
 static int send(struct cli *cli, const cJSON *body) {
     struct err err = {0};
-    cJSON *answer = NULL;
-    if (cli_send(cli, "POST", "/calibrations", body, &err, &answer))
+    cJSON *doc = NULL;
+    if (cli_send(cli, "POST", "/calibrations", body, &err, &doc))
         return cli_fail(&err);
     if (!cli->wait)
-        return cli_started(cli, answer, "calibration");
-    int code = print_fitted(cli, answer);
-    cJSON_Delete(answer);
+        return cli_started(cli, doc, "calibration");
+    int code = cli_wait_started(cli, doc, "calibration");
+    if (cli_is_plain(cli)) {
+        cli_print_started(cli, doc, "calibration");
+    } else if (code == CLI_OK) {
+        cli_fields(cli_item(doc, "calibration"), fields, COUNT(fields));
+        if (!cli->no_headers)
+            print_remarks(cli, cli_item(doc, "calibration"), cli_item(doc, "job"));
+    }
+    cJSON_Delete(doc);
     return code;
 }
 

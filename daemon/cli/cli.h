@@ -172,9 +172,14 @@ int cli_say_failed(const char *what, const char *state, const cJSON *job);
 /* Appends before and "ETA 1:02:03" or "ETA 2:03"; nothing for NaN. */
 struct buf;
 void cli_put_eta(struct buf *out, const char *before, double seconds);
-/* For answers {"X": …, "job": …} of what starts a job: prints the resource (member name), waits
- * when asked to. Programs get it as it has become by the end of the wait, however that ended, and
- * by --get members of the whole answer too. Takes doc. */
+/* For answers {"X": …, "job": …} of what starts a job. Waits for its job; X (named name) and the
+ * job in doc are then what they have become, unless the wait was interrupted. Returns its code. */
+int cli_wait_started(struct cli *cli, cJSON *doc, const char *name);
+/* Prints the resource; a member for --get that it does not have, such as job.id, is one of the
+ * whole answer. */
+void cli_print_started(struct cli *cli, const cJSON *doc, const char *name);
+/* Both: prints the resource, waits when asked to. Programs get it as it has become by the end of
+ * the wait, however that ended. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);
 
 /* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. The latencies of a

@@ -37,20 +37,19 @@ int export_to_file(struct cli *cli, const cJSON *body, const char *file) {
                                             {"size", "bytes", CELL_BYTES},
                                             {"path", "path", CELL_TEXT}};
     struct err err = {0};
-    cJSON *doc = NULL, *done = NULL;
+    cJSON *doc = NULL;
 
     if (cli_send(cli, "POST", "/exports", body, &err, &doc))
         return cli_fail(&err);
     if (!file && !cli->wait)
         return cli_started(cli, doc, "export");
-    int code = cli_wait(cli, cli_text(doc, "job.id"));
-    if (!code && cli_get(cli, &err, &done, "/exports/%s", cli_encode(cli_text(doc, "export.id"))))
+    int code = cli_wait_started(cli, doc, "export");
+    if (!code && file && download(cli, cli_text(doc, "export.id"), file, &err))
         code = cli_fail(&err);
-    if (!code && file && download(cli, cli_text(done, "id"), file, &err))
-        code = cli_fail(&err);
-    if (!code && !cli_print_plain(cli, done))
-        cli_fields(done, columns, COUNT(columns));
-    cJSON_Delete(done);
+    if (cli_is_plain(cli))
+        cli_print_started(cli, doc, "export");
+    else if (!code)
+        cli_fields(cli_item(doc, "export"), columns, COUNT(columns));
     cJSON_Delete(doc);
     return code;
 }

@@ -219,15 +219,18 @@ static void renew(struct cli *cli, cJSON *doc, const char *name) {
         cJSON_Delete(now);
 }
 
-/* What was made, and the job that made it. */
-static void renew_all(struct cli *cli, cJSON *doc, const char *name) {
+int cli_wait_started(struct cli *cli, cJSON *doc, const char *name) {
+    int code = cli_wait(cli, cli_text(doc, "job.id"));
+
+    if (code == CLI_INTERRUPTED) /* who lets go does not wait for a daemon any more */
+        return code;
     renew(cli, doc, name);
     if (strcmp(name, "job") != 0)
         renew(cli, doc, "job");
+    return code;
 }
 
-/* The resource; a member that it does not have, such as job.id, is one of the whole answer. */
-static void print_started(struct cli *cli, const cJSON *doc, const char *name) {
+void cli_print_started(struct cli *cli, const cJSON *doc, const char *name) {
     const cJSON *resource = cJSON_GetObjectItemCaseSensitive(doc, name);
     bool of_answer = cli->get && !cli_item(resource, cli->get) && cli_item(doc, cli->get);
 
@@ -240,14 +243,12 @@ int cli_started(struct cli *cli, cJSON *doc, const char *name) {
     int code = CLI_OK;
 
     if (!cli->wait || !cli_is_plain(cli)) /* people see what they wait for; programs what became */
-        print_started(cli, doc, name);
-    if (cli->wait) {
+        cli_print_started(cli, doc, name);
+    if (cli->wait && cli_is_plain(cli)) {
+        code = cli_wait_started(cli, doc, name);
+        cli_print_started(cli, doc, name);
+    } else if (cli->wait) {
         code = cli_wait(cli, cli_text(doc, "job.id"));
-        if (cli_is_plain(cli)) {
-            if (code != CLI_INTERRUPTED) /* who lets go does not wait for a daemon any more */
-                renew_all(cli, doc, name);
-            print_started(cli, doc, name);
-        }
     }
     cJSON_Delete(doc);
     return code;

@@ -1,11 +1,14 @@
 """Calibrations that are asked for by themselves, outside of a search."""
 import json
+import os
+import subprocess
 from urllib.parse import quote
 
 import bed
 import data
 from client import problem
 from search_boards import Skewed
+from stack import CLI
 from suite import at_end, check, equal, once, test, wait_for
 
 
@@ -112,6 +115,21 @@ def interrupted():
     board().serve()
     stack.wait_job(asked["job"]["id"])
     equal(client.get(f"/calibrations/{asked['calibration']['id']}")["n"], before + 8, "networks in the end")
+
+
+@test("a program that waits for a calibration is told what it is also where it was cancelled", 60)
+def told_to_programs():
+    stack = bed.daemon()
+    board().rest()
+    command, environment = [str(CLI), "latency", "calibrate", "lonely", "tiny", "-n", "3", "--seed", "9", "--wait"], {**os.environ, "ESPALIER_URL": stack.url}
+    for words, told in ((("--json",), lambda text: json.loads(text)["id"]), (("--get", "job.id"), str.strip)):
+        with subprocess.Popen([*command, *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+            wait_for("its requests", lambda: len(waiting()) == 3)
+            job = bed.client().items("/jobs?kind=calibrate")[0]
+            stack.cli("job", "cancel", job["id"])
+            out, err = running.communicate(timeout=30)
+        check(told(out) in (job["id"], job["subject"]) and "canceled" in err, "what is told", out, err)
+        equal((running.returncode, waiting()), (6, []), "exit code, and what waits")
 
 
 @test("a board that was removed measures nothing more; what it has measured can still be fitted", 60)

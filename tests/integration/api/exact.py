@@ -275,6 +275,8 @@ def removed():
     problem(client.request("POST", "/evaluations", test_images), 409, "conflict", "/archs/0")
     check(f"{made['export']['id']}\tlogits\tready" in stack.cli("export", "ls"), "the list", stack.cli("export", "ls"))
     equal(stack.cli("export", "show", made["export"]["id"], "--get", "arch"), made["export"]["arch"], "its arch")
+    job = stack.cli("arch", "export", bed.supernet(), data.SMALL_ARCH, "--wait", "--get", "job.id")
+    equal((stack.job(job)["kind"], stack.job(job)["state"]), ("export", "done"), "what a program is told of an export that it waited for")
     stack.cli("export", "rm", made["export"]["id"])
     problem(client.request("GET", f"/exports/{made['export']['id']}"), 404, "not_found")
     check(made["export"]["id"] not in [item["id"] for item in client.items("/exports")], "the list")

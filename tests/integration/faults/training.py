@@ -1,6 +1,7 @@
 """A training that is killed, canceled or robbed of a checkpoint ends with the same weights as one that is left alone."""
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 

@@ -35,10 +35,20 @@ static void advice_names_what_was_meant_and_what_there_is(void **state) {
     assert_string_equal(part, "did you mea");
 }
 
+static void a_choice_names_all_and_what_was_meant(void **state) {
+    char text[128];
+    nearest_choice(names, "btch", text, sizeof(text));
+    assert_string_equal(
+        text, "one of: epochs, batch, learning_rate, not \"btch\"; did you mean \"batch\"?");
+    nearest_choice(names, "momentum", text, sizeof(text));
+    assert_string_equal(text, "one of: epochs, batch, learning_rate, not \"momentum\"");
+}
+
 int main(void) {
     cmocka_set_message_output(CM_OUTPUT_TAP);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(slips_are_near), cmocka_unit_test(a_list_is_cut_where_it_does_not_fit),
+        cmocka_unit_test(a_choice_names_all_and_what_was_meant),
         cmocka_unit_test(advice_names_what_was_meant_and_what_there_is)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -457,8 +457,8 @@ static void refuses_what_cannot_succeed(void **state) {
                  "/evaluations");
     assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"calibration_choice\":\"best\"}"),
                  "invalid_value", "/calibration_choice");
-    assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"strategy\":\"magic\"}"), "not_found",
-                 "/strategy");
+    assert_fails(&world, spec_of(&world, "{" OBJECTIVES ",\"strategy\":\"magic\"}"),
+                 "invalid_value", "/strategy");
     assert_fails(&world,
                  spec_of(&world, "{\"objectives\":[{\"metric\":\"latency_us\",\"profile\":\"pf_2\","
                                  "\"direction\":\"minimise\"}]}"),

@@ -377,7 +377,7 @@ static void refuses_bad_configs(void **state) {
     assert_int_equal(search_loop_create(&config, &err, &loop), ESP_EINVAL);
     assert_non_null(strstr(err.message, "top1"));
     config = config_of(&toy, "magic");
-    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_ENOTFOUND);
+    assert_int_equal(search_loop_create(&config, &err, &loop), ESP_EINVAL);
     assert_null(loop);
     toy_finish(&toy);
 }
