@@ -192,6 +192,7 @@ test('numbers read well', () => {
   assert.equal(format.short(8064), '8064');
   assert.equal(format.significant(5.594e-6), '5.59 × 10⁻⁶');
   assert.deepEqual(format.even([0.005, 0.01, 0.015]), ['0.005', '0.010', '0.015']);
+  assert.deepEqual(['top1', 'latency_us:pf', 'latency_us', 'macs', 'params', 'model_bytes', 'macs'].map((key, i) => format.unitOf(key, [1, 5e6, 999, 123456, 0, 2e6, 3e9][i])), [[100, '%'], [1e-3, 'ms'], [1, 'µs'], [1e-3, 'k'], [1, ''], [1e-6, 'MB'], [1e-9, 'G']]);
   assert.deepEqual(format.tickLabels('macs', [5e5, 1e6]), { text: ['0.5', '1.0'], unit: 'M' });
   assert.deepEqual(format.tickLabels('latency_us:pf', [50, 100]), { text: ['50', '100'], unit: 'µs' });
   assert.equal(format.duration(3725), '1:02 h');

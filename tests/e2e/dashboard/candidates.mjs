@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
+import { card, faults, limitShown, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -22,7 +22,7 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
     await page.mouse.move(box.x + 46, box.y + (40 + box.height - 26) / 2, { steps: 4 });
     await page.mouse.up();
     const range = [];
-    for (const at of ['at least', 'at most']) range.push(Number(await page.getByLabel(`${at} ${key}`).inputValue()));
+    for (const at of ['at least', 'at most']) range.push(await limitShown(`${at} ${key}`));
     await page.getByRole('button', { name: 'Clear limits' }).click();
     return range;
   };

@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, networks, open, openAnew, page, resized, search, shade, shot, stack, strokedTab, written } from './world.mjs';
+import { card, comes, faults, limitShown, limitTyped, networks, open, openAnew, page, resized, search, shade, shot, stack, strokedTab, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -73,9 +73,10 @@ test('a limit answers which network is best under it, and the address keeps it',
   const best = Math.max(...under.filter((n) => n.feasible && n.metrics.top1 != null).map((n) => n.metrics.top1));
   await open(`searches/${search}?x=macs`);
   await page.getByLabel('Add a limit').selectOption('macs');
-  await page.getByLabel('at most MACs').fill(String(most));
-  await page.getByLabel('at most MACs').press('Enter');
-  const answer = page.locator('.best', { hasText: `Top-1 ${(100 * best).toFixed(2)} %` });
+  await limitTyped('at most MACs', most);
+  const answer = page.locator('.best', { hasText: `Top-1 ${(100 * best).toFixed(2)} %` }), typed = await page.getByLabel('at most MACs').inputValue();
+  assert.match(typed, /^\d{2,3}(\.\d+)?$/); // in thousands, as the axis has them
+  assert.ok(Math.abs(Number(typed) * 1000 - most) < 1, `${typed} k is not ${most}`);
   await answer.waitFor();
   await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
   await page.waitForURL(/f=macs/); // a drag's changes are written 200 ms apart
@@ -94,7 +95,7 @@ test('a limit answers which network is best under it, and the address keeps it',
   await page.mouse.move(box.x + box.width / 2, box.y + 130, { steps: 5 });
   await page.mouse.up();
   await page.locator('.best').waitFor();
-  const high = Number(await page.getByLabel('at most MACs').inputValue());
+  const high = await limitShown('at most MACs');
   assert.ok(high > macs[0] && high < macs.at(-1), `${high}`);
   await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length} of ${all.length};`).waitFor();
 });
@@ -126,8 +127,7 @@ test('the charts stand still while limits are added, typed, dragged, drawn and r
     await page.getByLabel('Add a limit').selectOption('params');
     await page.getByLabel('at most Parameters').waitFor();
     await still('a limit that is added');
-    await page.getByLabel('at most Parameters').fill('1');
-    await page.getByLabel('at most Parameters').press('Enter');
+    await limitTyped('at most Parameters', 1);
     await page.locator('.best', { hasText: 'No network keeps these limits' }).waitFor();
     await still('a limit that nothing keeps');
     await page.getByRole('button', { name: 'Remove the limit of Parameters' }).click();
@@ -177,7 +177,7 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   await page.mouse.down();
   await page.mouse.move(place.x + 46, place.y + 120, { steps: 4 });
   await page.mouse.up();
-  const deep = Number(await page.getByLabel('at least Blocks').inputValue());
+  const deep = await limitShown('at least Blocks');
   const blocks = (n) => n.arch.split('|').slice(1).reduce((sum, s) => sum + Number(s.match(/d(\d+)/)[1]), 0);
   const expected = all.filter((n) => blocks(n) >= deep).length;
   assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
@@ -201,7 +201,7 @@ test('both axes of the scatter are logarithmic at will, and colours tell which b
   await page.mouse.down();
   await page.mouse.move(box.x + box.width / 2, box.y + (14 + box.height - 46) / 2, { steps: 3 }); // from the bottom to the middle: half of the logarithms
   await page.mouse.up();
-  const high = Number(await page.getByLabel('at most Parameters').inputValue()), middle = Math.sqrt(Math.min(...params) * Math.max(...params));
+  const high = await limitShown('at most Parameters'), middle = Math.sqrt(Math.min(...params) * Math.max(...params));
   assert.ok(Math.abs(high / middle - 1) < 0.05, `${high} is not near ${middle}`);
   await page.getByRole('button', { name: 'Clear limits' }).click();
   await page.waitForFunction(() => !/[?&]f=[^&]/.test(location.hash)); // the address is written a little later
@@ -303,8 +303,7 @@ test('what the search makes large is better large: the best under a limit, and t
   await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
   await open(`searches/${made.id}`);
   await page.getByLabel('Add a limit').selectOption('macs');
-  await page.getByLabel('at most MACs').fill('300000');
-  await page.getByLabel('at most MACs').press('Enter');
+  await limitTyped('at most MACs', 300000);
   const { columns: c } = await stack.get(`/searches/${made.id}/candidates?page_size=1000`);
   const params = c.metrics.params.value.filter((_, i) => c.feasible[i] && c.metrics.macs.value[i] <= 300000);
   const said = (v) => (v >= 10000 ? `${(v / 1e3).toPrecision(3)} k` : `${v}`);

@@ -99,6 +99,21 @@ export async function comes(what) {
   }
 }
 
+/** The field of a limit, and how much of what the daemon tells is one there: it has the unit that stands beside it. */
+async function limitOf(label) {
+  const field = page.getByLabel(label, { exact: true });
+  return { field, one: { '': 1, k: 1e3, M: 1e6 }[(await field.evaluate((e) => e.parentElement.innerText)).match(/≤ ([kM]?)B?\s*✕$/)[1]] };
+}
+export async function limitTyped(label, value) {
+  const { field, one } = await limitOf(label);
+  await field.fill(String(value / one));
+  await field.press('Enter');
+}
+export async function limitShown(label) {
+  const { field, one } = await limitOf(label);
+  return Number(await field.inputValue()) * one;
+}
+
 /** All networks of the search as the daemon tells them, the strategy's values before the baseline's, the front's before both. */
 export async function networks() {
   const all = new Map();

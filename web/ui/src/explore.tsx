@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
-import { metricValue, significant } from './format';
+import { metricValue, significant, unitOf } from './format';
 import { NetworkCell, TickedNetworks } from './networks';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Check, Empty, Select } from './parts';
@@ -12,22 +12,20 @@ import { href, setQuery } from './router';
 import { useList } from './state';
 import { VirtualTable } from './virtual-table';
 
-export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string };
+export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string; unit: (key: string) => [number, string] };
 
 const geneTitles: Record<string, string> = { resolution: 'Resolution', depth: 'Blocks', kernel: 'Mean kernel', expand: 'Mean expand ratio', generation: 'Generation' };
 const geneTitle = (key: string) => geneTitles[key] ?? key.replace(/^(depth|channels) (\d+)$/, (_, what, stage) => `${what === 'depth' ? 'Blocks' : 'Channels'}, stage ${stage}`);
 
-/** Titles and values of metrics and genes alike. */
-export const naming = (metricTitle: (key: string) => string, isMetric: (key: string) => boolean): Naming => ({
+/** Titles, values and units of metrics and genes alike; `most`: the largest of all that there are. */
+export const naming = (metricTitle: (key: string) => string, isMetric: (key: string) => boolean, most: (key: string) => number): Naming => ({
   title: (key) => (isMetric(key) ? metricTitle(key) : geneTitle(key)),
   value: (key, v) => (isMetric(key) ? metricValue(key, v) : Number.isInteger(v) ? `${v}` : significant(v, 3)),
+  unit: (key) => (isMetric(key) ? unitOf(key, most(key)) : [1, '']),
 });
 
-/** What a person types: top-1 in percent, latency in ms. */
-const unitOf = (key: string): [number, string] => (key === 'top1' ? [100, '%'] : key.startsWith('latency_us') ? [0.001, 'ms'] : [1, '']);
-
-function Bound({ name, title, at, range, set }: { name: string; title: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
-  const [factor] = unitOf(name);
+/** A bound as the axes have it: in the unit of the largest value. */
+function Bound({ factor, title, at, range, set }: { factor: number; title: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
   const v = range[at];
   return (
     <input type="number" step="any" class="bound" aria-label={`${at === 'low' ? 'at least' : 'at most'} ${title}`} value={v === null ? '' : +(v * factor).toPrecision(7)}
@@ -48,10 +46,11 @@ export function Limits({ ranges, keys, names, change, children }: { ranges: Rang
         <label>Limit <Select aria-label="Add a limit" value="" set={(key) => setAdded([...added, key])} of={[['', 'add…'], ...keys.filter((k) => !open.includes(k)).map((k) => [k, names.title(k)] as const)]} /></label>
         {open.length > 0 && <button type="button" aria-label="Clear limits" onClick={() => { setAdded([]); setQuery({ f: '' }); }}>Clear</button>}
         <div class="bounds" ref={row}>{open.map((key) => {
-          const bound = { name: key, title: names.title(key), range: ranges[key] ?? { low: null, high: null }, set: (r: Range) => change(key, r) };
+          const [factor, unit] = names.unit(key);
+          const bound = { factor, title: names.title(key), range: ranges[key] ?? { low: null, high: null }, set: (r: Range) => change(key, r) };
           return (
             <span key={key} class="limit">
-              <Bound {...bound} at="low" /> ≤ {bound.title} ≤ <Bound {...bound} at="high" /> {unitOf(key)[1]}
+              <Bound {...bound} at="low" /> ≤ {bound.title} ≤ <Bound {...bound} at="high" /> {unit}
               <button type="button" class="quiet" aria-label={`Remove the limit of ${bound.title}`} onClick={() => { change(key, null); setAdded(added.filter((k) => k !== key)); }}>✕</button>
             </span>
           );

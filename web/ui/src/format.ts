@@ -105,14 +105,16 @@ export function comparing(values: (number | null | undefined)[]): (v: number) =>
   return (v) => (v / 1000 ** power).toFixed(places) + prefixes[power];
 }
 
+/** What values of a metric are shown times of and in: percent, or what fits the largest of them. */
+export function unitOf(key: string, most: number): [number, string] {
+  if (key === 'top1') return [100, '%'];
+  const time = key.startsWith('latency_us'), power = Math.min(time ? 1 : 4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
+  return [1000 ** -power, time ? (power ? 'ms' : 'µs') : `${prefixes[power]!.trim()}${key.endsWith('_bytes') ? 'B' : ''}`];
+}
+
 /** Ticks of a metric's axis: plain numbers, and the one unit they share. */
 export function tickLabels(key: string, values: number[], log = false): { text: string[]; unit: string } {
-  const most = Math.max(...values.map(Math.abs), 0);
-  const time = key.startsWith('latency_us');
-  const power = key === 'top1' ? 0 : Math.min(time ? 1 : 4, Math.max(0, Math.floor(Math.log10(most || 1) / 3)));
-  const factor = key === 'top1' ? 100 : 1000 ** -power;
-  const unit = key === 'top1' ? '%' : time ? (power ? 'ms' : 'µs') : `${['', 'k', 'M', 'G', 'T'][power]}${key.endsWith('_bytes') ? 'B' : ''}`;
-  const scaled = values.map((v) => v * factor);
+  const [factor, unit] = unitOf(key, largest(values)), scaled = values.map((v) => v * factor);
   return { text: log ? scaled.map((v) => `${+v.toPrecision(3)}`) : even(scaled), unit };
 }
 

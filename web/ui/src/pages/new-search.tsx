@@ -183,7 +183,8 @@ function problemsOf(error: ApiError, keys: string[]): Problem[] {
   });
 }
 
-function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards, refused, together }: { refused: string; together: number | undefined; draft: Draft; left: number | null; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
+/** What is about to be asked for; `children`: by which it is. */
+function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards, refused, together, children }: { children: ComponentChildren; refused: string; together: number | undefined; draft: Draft; left: number | null; body: Body; names: Record<string, string>; space: Space | undefined; quantiles: Record<string, Quantile>; pace: number | null; boards: number }) {
   const limited = limitedKeys(draft);
   const body = named(sent, names);
   const shares = limited.flatMap((name) => {
@@ -203,6 +204,7 @@ function Ahead({ draft, body: sent, names, space, left, quantiles, pace, boards,
       ]} />
       {refused && <p class="noisy" role="status"><b>As it is, it would be refused:</b> {refused}</p>}
       <ul class="note times">{times.map((t) => <li key={t.what}>{t.what}: {t.seconds === null ? 'how long is not known, this supernet has scored too few' : t.seconds < 1 ? 'below a second' : duration(t.seconds)}</li>)}</ul>
+      {children}
       <h3>As a command</h3>
       <Code>{commandOf(body)}</Code>
       {beyond.length > 0 && <p class="note">The command has no option for {beyond.join(', ')}: send the JSON.</p>}
@@ -299,7 +301,7 @@ function Form() {
       <Failed error={[supernets, profiles, models, spaces, strategies, source].map((read) => read.error).find(Boolean) ?? null} />
       {supernets.data && trained.length === 0 && accuracies.length === 0 && <Empty>A search needs a trained supernet, or an <a href={href(['models'])}>imported accuracy predictor</a>. <Begin /></Empty>}
       <div class="search-grid">
-        <form class="form" onSubmit={submit}>
+        <form class="form" id="search" onSubmit={submit}>
           <Card title="What">
             <Field name="name" title="Name" problem={problem('/name')}><input id="name" required maxLength={63} value={draft.name} onInput={(e) => set({ name: e.currentTarget.value })} /></Field>
             <Pick name="accuracy" title="Accuracy" problem={problem('/accuracy')} help={{ predicted: 'Some subnets are evaluated, a predictor learns from them, and the front is evaluated at the end. Thousands of candidates in seconds.', evaluated: 'Each candidate is evaluated on the validation images. Slow: a few hundred candidates, best with linas.', model: 'A predictor of another program tells the accuracy. With a supernet, the front is evaluated at the end.' }[draft.accuracy]} value={draft.accuracy} set={(v) => set({ accuracy: v as Draft['accuracy'] })} of={[['predicted', 'predicted, the front evaluated'], ['evaluated', 'every candidate evaluated (slow)'], ...(accuracies.length > 0 ? [['model', 'by an imported predictor'] as const] : [])]} />
@@ -360,12 +362,11 @@ function Form() {
               </div>
             </Card>
           )}
-          <div>
-            <Failed error={failure} />
-            <button class="primary" type="submit" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
-          </div>
         </form>
-        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} together={trial.share} />
+        <Ahead draft={draft} body={body} names={names} space={spaces.data?.find((s) => s.name === spaceName)} left={body.subspace && whole.data ? sizeOf(whole.data.definition, draft.subspace) : null} quantiles={quantiles} pace={pace} boards={chosen.filter((l) => l.board).length} refused={foreseen.map((p) => p.detail).join(' ')} together={trial.share}>
+          <Failed error={failure} />
+          <button class="primary" type="submit" form="search" disabled={busy || !(net || (free && model))}>{busy ? 'Submitting…' : 'Submit the search'}</button>
+        </Ahead>
       </div>
     </Page>
   );

@@ -174,6 +174,10 @@ export function SearchPage({ id }: { id: string }) {
   const shownNote = replayed ? `${shown.length} were the front among what is within every range, by the values they have now` : shown.length < items.length ? `${shown.length} of ${items.length} within every range` : '';
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
   const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
+  const largestOf = useMemo(() => {
+    const found: Record<string, number> = {};
+    return (key: string) => (found[key] ??= numbered.reduce((most, { numbers }) => Math.max(most, Math.abs(numbers[key] ?? 0)), 0));
+  }, [numbered]);
   const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
   const genes = useMemo(() => Object.keys(genesOf(numbered[0]?.arch ?? '')).filter((g) => numbered.some((e) => e.numbers[g] !== numbered[0]?.numbers[g])), [numbered]);
   const hueKey = query.get('by') ?? '';
@@ -212,7 +216,7 @@ export function SearchPage({ id }: { id: string }) {
     if (!c) return [];
     return [...metricsOf(c).filter(([k]) => k === x || k === y || k === 'top1').map(([k, m]) => `${nameOf(k)}: ${metricValue(k, m.value)} (${m.source})`), c.arch];
   };
-  const names = naming(nameOf, (key) => keys.includes(key));
+  const names = naming(nameOf, (key) => keys.includes(key), largestOf);
   const changeBoth = (rx: Range | null | undefined, ry: Range | null | undefined) => {
     const first = rx === undefined ? ranges : withRange(ranges, x, rx);
     setQuery({ f: printRanges(ry === undefined ? first : withRange(first, y, ry)) });
