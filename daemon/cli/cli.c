@@ -113,6 +113,8 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
                          cli->command->words[0] ? cli->command->words : "no words");
     if (cli->output && strcmp(cli->output, "name") != 0)
         return cli_usage("--output is \"name\", not \"%.40s\"", cli->output);
+    if (cli->json + cli->jsonl + (cli->output != NULL) + (cli->get != NULL) > 1)
+        return cli_usage("one of --json, --jsonl, --get and --output name at a time");
     if (!cli->url || cli_connect(cli, &err, &cli->client) == 0)
         return -1;
     return err.code == ESP_EINVAL ? cli_usage("%s", err.message) : cli_fail(&err);

@@ -182,8 +182,8 @@ void cli_print_started(struct cli *cli, const cJSON *doc, const char *name);
  * the wait, however that ended. Takes doc. */
 int cli_started(struct cli *cli, cJSON *doc, const char *name);
 
-/* Tables for people: columns aligned on a terminal, separated by tabs elsewhere. The latencies of a
- * column share a unit. */
+/* Tables and fields for people: columns aligned on a terminal, separated by tabs elsewhere. The
+ * latencies of a column share a unit. */
 enum cell_kind {
     CELL_TEXT,
     CELL_INT,
@@ -223,5 +223,5 @@ const char *cli_exact(double value, char text[CLI_EXACT]);
 enum { CLI_LATENCY = 32 };
 /* Four significant digits, without the unit's name. */
 const char *cli_latency(double us, const struct cli_unit *unit, char text[CLI_LATENCY]);
-/* "title: value" lines of one resource; what has no value is left out. */
+/* The fields of one resource, a line each; what has no value is left out. */
 void cli_fields(const cJSON *doc, const struct column *columns, int n_columns);

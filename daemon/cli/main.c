@@ -49,6 +49,15 @@ static int run(const struct cli_command *command, int argc, char **argv) {
     return code == CLI_OK && cli.missing ? CLI_NOT_FOUND : code;
 }
 
+/* "help search create" is "search create --help". */
+static void move_help(int argc, char **argv) {
+    static char option[] = "--help";
+    if (argc < 3 || strcmp(argv[1], "help") != 0)
+        return;
+    memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
+    argv[argc - 1] = option;
+}
+
 /* Options that every command takes may stand in front of the noun: moves them behind it and its
  * verb. Returns -1 to go on, else the exit code. */
 static int move_leading_options(int argc, char **argv) {
@@ -60,9 +69,11 @@ static int move_leading_options(int argc, char **argv) {
     if (options_parse(rows, argc, argv, true, &err, &first))
         return cli_usage("%s (in front of a command stand only options that all commands have)",
                          err.message);
-    if (first == argc || cli.help) {
-        print_overview(cli.help ? stdout : stderr);
-        return cli.help ? CLI_OK : CLI_USAGE;
+    move_help(argc - first + 1, argv + first - 1);
+    bool help = cli.help || (first < argc && !strcmp(argv[first], "help"));
+    if (first == argc || help) {
+        print_overview(help ? stdout : stderr);
+        return help ? CLI_OK : CLI_USAGE;
     }
     int n_options = first - 1, n_words = 1;
     for (const struct cli_command *const *c = cli_commands; *c; c++)
@@ -74,15 +85,6 @@ static int move_leading_options(int argc, char **argv) {
         argv[i] = word;
     }
     return -1;
-}
-
-/* "help search create" is "search create --help". */
-static void move_help(int argc, char **argv) {
-    static char option[] = "--help";
-    if (argc < 3 || strcmp(argv[1], "help") != 0)
-        return;
-    memmove(argv + 1, argv + 2, (size_t)(argc - 2) * sizeof(*argv));
-    argv[argc - 1] = option;
 }
 
 static int command_line(int argc, char **argv) {

@@ -276,6 +276,7 @@ static bool has_value(const cJSON *doc, const struct column *column) {
 void cli_fields(const cJSON *doc, const struct column *columns, int n_columns) {
     char text[1024];
     int width = 0;
+    bool aligned = for_people();
 
     for (int i = 0; i < n_columns; i++)
         if (has_value(doc, &columns[i]) && (int)strlen(columns[i].title) > width)
@@ -284,6 +285,6 @@ void cli_fields(const cJSON *doc, const struct column *columns, int n_columns) {
         if (!has_value(doc, &columns[i]))
             continue;
         cli_cell(doc, &columns[i], text, sizeof(text));
-        printf("%-*s  %s\n", width, columns[i].title, text);
+        printf("%-*s%s%s\n", aligned ? width : 0, columns[i].title, aligned ? "  " : "\t", text);
     }
 }

@@ -74,7 +74,7 @@ def by_client():
     stack, profile = bed.daemon(), board().profile_id
     before = len(measured())
     shown = stack.cli_run("latency", "calibrate", "--profile", "lonely", "--space", "tiny", "--networks", "4", "--wait")
-    told = dict(line.split("  ", 1) for line in shown.stdout.splitlines())
+    told = dict(line.split("\t", 1) for line in shown.stdout.splitlines())
     equal((shown.returncode, told["networks"].strip(), told["known before"].strip()), (0, str(before + 4), str(before)), f"what it says: {shown}")
     for word in ("rung", "version", "error, out of sample", "within 5 %", "within 10 %", "Kendall tau", "90 % interval", "measured inside it"):
         check(told[word].strip(), word, shown.stdout)

@@ -244,7 +244,7 @@ def search_shown():
     equal("The space is degenerate" in stack.cli_run("search", "front", "shown").stderr, degenerate, "what the client says of it")
     shown = stack.cli("search", "show", "shown")
     for name, value in (("hypervolume of the newest front", doc["hypervolume"]), ("hypervolume at the end of the search", result["hypervolume"]), ("of the baseline, at equal budget", result["hypervolume_random"])):
-        check(re.search(rf"{name} +{re.escape(format(value, '.4g'))}$", shown, re.M), name, shown)
+        check(re.search(rf"{name}\t{re.escape(format(value, '.4g'))}$", shown, re.M), name, shown)
 
 
 @test("latencies are shown with four significant digits in one fitting unit", 60)

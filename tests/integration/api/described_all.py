@@ -103,9 +103,9 @@ def energy():
     shown = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")
     equal(shown["energy"]["prices"], made["id"], "what an arch is told by")
     shown = stack.cli("energy", "set", board.profile_id, "--mac", "2", "--byte", "30", "--run", "5")
-    heads = [line.split("  ")[0] for line in shown.splitlines()]
+    heads = [line.split("\t")[0] for line in shown.splitlines()]
     equal(heads, ["id", "profile", "version", "a multiply-and-add, pJ", "a byte of traffic, pJ", "a run, uJ", "given"], "what is said of given prices")
-    equal(stack.cli("energy", "show", dict(line.split("  ", 1) for line in shown.splitlines())["id"].strip()), shown, "and when they are shown")
+    equal(stack.cli("energy", "show", dict(line.split("\t", 1) for line in shown.splitlines())["id"].strip()), shown, "and when they are shown")
     given = client.get(f"/energy_prices?profile={board.profile_id}")["items"][0]
     equal((given["version"], given["n"], given["mac_pj"], given["after"]), (made["version"] + 1, 0, 2, None), "prices that are given")
     told = client.get(f"/archs?space=tiny&profile={board.profile_id}&arch={quote(archs[0])}")

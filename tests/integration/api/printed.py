@@ -58,12 +58,12 @@ def shown_without_gaps():
         for noun in ("search", "supernet", "model"):
             lines = daemon.run(noun, "show", "x").stdout.splitlines()
             equal(lines[-1], "failed: no subnet keeps the limits", f"why, of a {noun}")
-            equal([line for line in lines if line.endswith(" -") or not line.strip()], [], f"rows without a value, of a {noun}")
-        check("evaluations  0\n" in daemon.run("search", "show", "x").stdout, "0 is a value")
+            equal([line for line in lines if line.endswith("\t-") or not line.strip()], [], f"rows without a value, of a {noun}")
+        check("evaluations\t0\n" in daemon.run("search", "show", "x").stdout, "0 is a value")
         for name in ("y", "z"):  # its job was pruned; it has not failed
             done = daemon.run("search", "show", name)
             equal((done.returncode, "failed:" in done.stdout, done.stderr), (0, False, ""), "nothing to say")
-        equal(daemon.run("job", "show", "job_1").stdout.split("\n")[3:5], ["paused by a person  no", "attempt             1"], "of a job")
+        equal(daemon.run("job", "show", "job_1").stdout.split("\n")[3:5], ["paused by a person\tno", "attempt\t1"], "of a job")
 
 
 def for_people(daemon, *words):
@@ -179,7 +179,10 @@ def small_things():
     done = subprocess.run([str(CLI), "space", "add", "-", "--get", "name", "--url", url], input=json.dumps(space), capture_output=True, text=True, timeout=20)
     equal((done.returncode, done.stdout, done.stderr), (0, "from-a-pipe\n", ""), "space add -")
     bed.client().expect(204, "DELETE", "/spaces/from-a-pipe")
-    for words, same in ((("help", "search"), ("search", "--help")), (("help", "search", "create"), ("search", "create", "--help")), (("help", "status"), ("status", "--help"))):
+    for words, same in ((("help", "search"), ("search", "--help")), (("help", "search", "create"), ("search", "create", "--help")), (("help", "status"), ("status", "--help")), (("--url", url, "help", "search", "create"), ("search", "create", "--help")), (("--url", url, "help"), ("--help",))):
         equal((run(*words).returncode, run(*words).stdout), (0, run(*same).stdout), f"{words}")
+    for words in (("--json", "--jsonl"), ("-o", "name", "--get", "id"), ("--get", "id", "--json")):
+        done = run("space", "ls", *words)
+        check(done.returncode == 2 and "at a time" in done.stderr, f"two ways to print: {words}", done)
     done = run("help", "serach")
     check(done.returncode == 2 and 'did you mean "search"' in done.stderr, "help of nothing", done.stderr)
