@@ -46,16 +46,23 @@ int resource_get(struct cli *cli, const struct resource_word *word, int argc, ch
                : -1;
 }
 
-void resource_print_failure(struct cli *cli, const cJSON *doc) {
+const char *resource_why_failed(struct cli *cli, const cJSON *doc, char text[RESOURCE_WHY]) {
     struct err err = {0};
     cJSON *job = NULL;
 
+    text[0] = '\0';
     if (strcmp(cli_text(doc, "state"), "failed") != 0 || !cli_text(doc, "job")[0])
-        return;
+        return text;
     (void)cli_get(cli, &err, &job, "/jobs/%s", cli_encode(cli_text(doc, "job")));
-    if (cli_text(job, "error.message")[0])
-        printf("failed: %s\n", cli_shown(cli_text(job, "error.message")));
+    snprintf(text, RESOURCE_WHY, "%s", cli_shown(cli_text(job, "error.message")));
     cJSON_Delete(job);
+    return text;
+}
+
+void resource_print_failure(struct cli *cli, const cJSON *doc) {
+    char why[RESOURCE_WHY];
+    if (resource_why_failed(cli, doc, why)[0])
+        printf("failed: %s\n", why);
 }
 
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv) {

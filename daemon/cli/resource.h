@@ -19,7 +19,10 @@ struct resource_word {
 };
 int resource_get(struct cli *cli, const struct resource_word *word, int argc, char **argv,
                  cJSON **ret_doc);
-/* Of a thing whose state is "failed", to people: why, as its job has it, while that is there. */
+enum { RESOURCE_WHY = 1024 };
+/* Of a thing whose state is "failed": why, as its job has it, for people; "": nobody knows. */
+const char *resource_why_failed(struct cli *cli, const cJSON *doc, char text[RESOURCE_WHY]);
+/* Prints that, where it is known. */
 void resource_print_failure(struct cli *cli, const cJSON *doc);
 int resource_show(struct cli *cli, const struct resource *resource, int argc, char **argv);
 /* The same as a whole command: print shows the document to people, where neither JSON nor a member

@@ -8,6 +8,7 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/metric.h"
 #include "daemon/cli/query.h"
+#include "daemon/cli/resource.h"
 
 static const cJSON *metric_of(const cJSON *item, const char *kind, const char *key) {
     return cJSON_GetObjectItemCaseSensitive(cli_item(item, kind), key);
@@ -227,30 +228,18 @@ struct told_front {
     bool limited, one_board;     /* to networks that keep the limits that were given */
 };
 
-/* As its job has it; its words end without a stop. */
-static void print_failure(struct cli *cli, FILE *out, const cJSON *search) {
-    struct err err = {0};
-    cJSON *job = NULL;
-    const char *id = cli_text(search, "job");
-
-    if (id[0])
-        (void)cli_get(cli, &err, &job, "/jobs/%s", cli_encode(id));
-    const char *why = cli_text(job, "error.message");
-    fprintf(out, "The search failed before it had a front%s%s.\n", why[0] ? ": " : "",
-            cli_shown(why));
-    cJSON_Delete(job);
-}
-
 /* Why there is nothing on the front that was asked for. */
 static void print_empty(struct cli *cli, FILE *out, const struct told_front *told) {
     const char *state = cli_text(told->search, "state");
+    char why[RESOURCE_WHY];
 
     if (told->limited)
         fputs("No network keeps these limits.\n", out);
     else if (cli_item(told->front, "objectives"))
         fputs("No network has a value of each of these metrics.\n", out);
     else if (!strcmp(state, "failed"))
-        print_failure(cli, out, told->search);
+        fprintf(out, "The search failed before it had a front%s%s.\n",
+                resource_why_failed(cli, told->search, why)[0] ? ": " : "", why);
     else if (!strcmp(state, "canceled"))
         fputs("The search was cancelled before it had a front.\n", out);
     else if (strcmp(state, "done") != 0)

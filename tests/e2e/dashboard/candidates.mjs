@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, limitShown, networks, open, openAnew, page, search, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
+import { card, faults, limitShown, networks, open, openAnew, page, search, searched, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
@@ -172,7 +172,7 @@ test('the front of another search is laid over this one, as it grows where that 
   await stack.post(`/searches/${ahead.id}/cancel`, {});
   await page.getByText('front of the other search').waitFor();
   assert.ok((await fetch(`${stack.url}/api/v1/searches/${ahead.id}`, { method: 'DELETE' })).ok);
-  await stack.waitFor('the second search', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await searched(made.search.id);
   await open(`searches/${search}?x=macs`);
   await page.getByLabel('Compare with').selectOption('beside');
   await page.getByText('front of the other search').waitFor();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, nameOf, open, openAnew, page, search, shot, shots, stack, twoBoards } from './world.mjs';
+import { card, comes, faults, nameOf, open, openAnew, page, search, searched, shot, shots, stack, twoBoards } from './world.mjs';
 
 test('the device page tells what a board has done, and takes it out of service and back', async () => {
   const board = (await stack.get('/devices')).items[0];
@@ -90,7 +90,7 @@ test('a calibration is asked for on the device page, of each space once that has
 test('a search for two boards shows its front on each of them', async () => {
   const profiles = await twoBoards();
   const made = await stack.post('/searches', { name: 'both', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, ...profiles.map((p) => ({ metric: 'latency_us', profile: p.id, direction: 'minimise' }))], evaluations: 120, population: 12, measure_front: 0, calibration_nets: 0, method: 'brief' });
-  await stack.waitFor('the search for both', async () => (await stack.get(`/searches/${made.search.id}`)).state === 'done', 90);
+  await searched(made.search.id);
   await open(`searches/${made.search.id}`);
   const fronts = card('The front on each board').locator('.board-front');
   await fronts.nth(1).waitFor();

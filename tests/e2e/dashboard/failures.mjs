@@ -1,7 +1,7 @@
 // What the daemon refuses, has not or cannot tell for now: each page says what happened and what to do.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, faults, open, openAnew, page, search, settled, shot, slowSearch, stack } from './world.mjs';
+import { context, faults, open, openAnew, page, search, searched, settled, shot, slowSearch, stack } from './world.mjs';
 
 const problem = () => page.locator('main .problem').first();
 
@@ -123,7 +123,7 @@ test('what others need is not removed, and leads to them; what nobody needs goes
   await page.getByRole('link', { name: 'search front of bars', exact: true }).click();
   await page.getByRole('heading', { level: 1, name: 'front of bars', exact: true }).waitFor();
   const { search: made } = await stack.post('/searches', { name: 'to go', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', baseline: null, evaluations: 16, measure_front: 0 });
-  await stack.waitFor('a search to remove', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  await searched(made.id);
   const other = await context.newPage();
   try {
     await other.goto(`${stack.url}/#/searches`);
@@ -169,7 +169,7 @@ test('who goes on to another page while a thing is being removed stays there', a
 
 test('searches side by side: one that is asked of too often has its front all the same, and one that there is not yet comes', async () => {
   const { search: { id: second } } = await stack.post('/searches', { name: 'asked of often', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, seed: 5, measure_front: 0 });
-  await stack.waitFor('a search beside it', async () => (await stack.get(`/searches/${second}`)).state === 'done', 90);
+  await searched(second);
   const front = new RegExp(`/searches/${second}/front$`), table = page.getByRole('region', { name: 'The searches side by side' });
   let refused = 0;
   await page.route(front, (route) => (refused++ ? route.continue() : refusal(429, 'too many requests: ask again later', { 'Retry-After': '1' })(route)));

@@ -22,7 +22,7 @@ test('jobs, data, models and devices that are reloaded in the middle of things s
     await shows(what, state);
     await page.reload();
     await shows(what, state);
-    if (hash === 'jobs') await what().getByText(/^\d+ %$/).waitFor({ timeout: 20000 }); // where it stands, not only that it does
+    if (hash === 'jobs') await comes(what().getByText(/^\d+ %$/)); // where it stands, not only that it does
   }
   const patch = (state) => fetch(`${stack.url}/api/v1/devices/${board.id}`, { method: 'PATCH', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ state }) });
   for (const [hash, what, , state] of places.reverse()) {

@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, limitShown, limitTyped, networks, open, openAnew, page, resized, search, shade, shot, stack, strokedTab, written } from './world.mjs';
+import { card, comes, faults, limitShown, limitTyped, networks, open, openAnew, page, resized, search, searched, shade, shot, stack, strokedTab, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -300,7 +300,7 @@ test('the grips of two metrics that are made small do not lie over each other', 
 
 test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
   const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
-  await stack.waitFor('the search for large ones', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  await searched(made.id);
   await open(`searches/${made.id}`);
   await page.getByLabel('Add a limit').selectOption('macs');
   await limitTyped('at most MACs', 300000);
@@ -317,7 +317,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
   const at = (key, share) => all.map((n) => n.metrics[key]).sort((a, b) => a - b)[Math.floor(share * all.length)];
   const [most, least] = [at('macs', 0.8), at('params', 0.3)];
   const { search: made } = await stack.post('/searches', { name: 'within limits', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints: [{ metric: 'macs', max: most }, { metric: 'params', min: least }, { metric: 'model_bytes', max: 1e9 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
-  await stack.waitFor('the search within limits', async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+  await searched(made.id);
   const { total } = await stack.get(`/searches/${made.id}/candidates?page_size=1`);
   /** How many rows and columns of a canvas are dashed, and how many drawn whole, in the colour of limits. */
   const lines = async (layer) => page.locator(`.scatter canvas.${layer}`).evaluate((c, shade) => {
@@ -423,7 +423,7 @@ test('a colour by generation has its legend and is on the marks, and the button 
 test('what breaks a limit of the search is drawn hollow, what keeps it is filled, among few and very many, and where dots of the screen are smaller', async () => {
   const drawnBy = async (name, constraints) => { // one seed draws the same networks, whatever the limit of their accuracy
     const { search: made } = await stack.post('/searches', { name, supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }], constraints, strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 24, seed: 7, measure_front: 0 });
-    await stack.waitFor(`the search ${name}`, async () => (await stack.get(`/searches/${made.id}`)).state === 'done', 90);
+    await searched(made.id);
     return made;
   };
   const free = await drawnBy('none breaks it', []), up = (a, b) => a - b;

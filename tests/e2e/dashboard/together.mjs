@@ -1,7 +1,7 @@
 // The pages of supernets, networks, jobs and boards on a slow network, and in two tabs at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, open, reads, search, slowNetwork, slowSearch, stack } from './world.mjs';
+import { comes, context, open, reads, search, slowNetwork, slowSearch, stack } from './world.mjs';
 
 const go = (tab, hash) => open(hash, tab);
 const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
@@ -53,7 +53,7 @@ test('two tabs show one job and one board: what is done in one is seen in the ot
     for (const tab of tabs) await go(tab, `jobs/${job.id}`);
     const state = (name) => both((tab) => tab.locator('.lead .state', { hasText: name }));
     await state('running');
-    await both((tab) => tab.locator('.progress-line .numbers', { hasText: /^[1-9]/ }));
+    for (const tab of tabs) await comes(tab.locator('.progress-line .numbers', { hasText: /^[1-9]/ }));
     one.once('dialog', (dialog) => dialog.accept());
     await one.getByRole('button', { name: 'Stop', exact: true }).click();
     await state('cancelled');

@@ -1,7 +1,7 @@
 // Other ways to the same pages: two fingers, a slow network, two tabs.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { context, open, page, reads, search, slowNetwork, slowSearch, stack, stands, written } from './world.mjs';
+import { comes, context, open, page, reads, search, slowNetwork, slowSearch, stack, stands, written } from './world.mjs';
 
 const go = (tab, hash) => open(hash, tab);
 
@@ -24,7 +24,7 @@ test('two tabs follow one search, which is paused in one, goes on from the other
     await other.getByRole('button', { name: 'Resume' }).click();
     await states('running');
     await stack.waitFor('more candidates', async () => (await stack.get(`/searches/${search.id}/candidates?page_size=1`)).total > held);
-    for (const tab of [page, other]) await tab.locator('.progress-line .numbers', { hasText: /^[1-9]/ }).waitFor({ timeout: 60000 });
+    for (const tab of [page, other]) await comes(tab.locator('.progress-line .numbers', { hasText: /^[1-9]/ }));
     page.once('dialog', (dialog) => dialog.accept());
     await page.getByRole('button', { name: 'Stop' }).click();
     await states('cancelled');

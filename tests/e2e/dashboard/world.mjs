@@ -84,11 +84,11 @@ export const faults = () => faultsOf(page);
 export const shade = (name) => shadeOf(page, name);
 export const resized = (width, height) => resize(page, width, height);
 
-/** Waits for something on the page for as long as the daemon's work moves on; two minutes without any movement are too many, and ten with it. */
-export async function comes(what) {
+/** Tries for as long as the daemon's work moves on; two minutes without any movement are too many, and ten with it. */
+async function whileItMoves(tries) {
   for (let last = '', begun = Date.now(), since = begun; ;) {
     try {
-      return await what.first().waitFor({ timeout: 3000 });
+      return await tries();
     } catch (error) {
       const [jobs, tables] = [await stack.get('/jobs'), await stack.get('/tables')];
       const now = JSON.stringify([jobs.items.map((j) => [j.id, j.state, j.attempt, j.progress]), tables.items.map((t) => t.measured)]);
@@ -98,6 +98,10 @@ export async function comes(what) {
     }
   }
 }
+/** Until something is on the page. */
+export const comes = (what) => whileItMoves(() => what.first().waitFor({ timeout: 3000 }));
+/** Until a search is done. */
+export const searched = (id) => whileItMoves(() => stack.waitFor('the end of a search', async () => (await stack.get(`/searches/${id}`)).state === 'done', 3));
 
 /** The field of a limit, and how much of what the daemon tells is one there: it has the unit that stands beside it. */
 async function limitOf(label) {
