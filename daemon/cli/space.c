@@ -153,28 +153,28 @@ static void print_layers(struct cli *cli, const cJSON *units) {
     cJSON_Delete(rows);
 }
 
-/* What stands behind the prediction; one that no measured network speaks for says so. */
-static void print_calibration(const cJSON *latency) {
+/* Of a predicted latency in words: its interval, and what stands behind it; of one that no measured
+ * network speaks for that it does not. */
+static void put_words(cJSON *latency) {
     const cJSON *calibration = cli_item(latency, "calibration");
-    if (cJSON_IsObject(calibration))
-        printf("%-21s  version %.0f on %.0f networks, %s\n", "calibration",
-               cli_number(calibration, "version"), cli_number(calibration, "n"),
-               cli_text(calibration, "rung"));
-}
-
-/* The interval of a prediction in words. */
-static void print_interval(const cJSON *latency) {
     double high_us = cli_number(latency, "high_us");
     const struct cli_unit *unit = cli_latency_unit(high_us);
-    char low[CLI_LATENCY], high[CLI_LATENCY];
-    if (!cJSON_IsNumber(cli_item(latency, "high_us")))
-        return;
-    printf("%-21s  %s to %s %s%s\n", "latency, 90 % within",
-           cli_latency(cli_number(latency, "low_us"), unit, low), cli_latency(high_us, unit, high),
-           unit->name,
-           cJSON_IsFalse(cli_item(latency, "calibrated"))
-               ? ", not calibrated: no whole network measured, the bias is a guess"
-               : "");
+    char low[CLI_LATENCY], high[CLI_LATENCY], text[256];
+    if (cJSON_IsNumber(cli_item(latency, "high_us"))) {
+        snprintf(text, sizeof(text), "%s to %s %s%s",
+                 cli_latency(cli_number(latency, "low_us"), unit, low),
+                 cli_latency(high_us, unit, high), unit->name,
+                 cJSON_IsFalse(cli_item(latency, "calibrated"))
+                     ? ", not calibrated: no whole network measured, the bias is a guess"
+                     : "");
+        cJSON_AddStringToObject(latency, "interval", text);
+    }
+    if (cJSON_IsObject(calibration)) {
+        snprintf(text, sizeof(text), "version %.0f on %.0f networks, %.40s",
+                 cli_number(calibration, "version"), cli_number(calibration, "n"),
+                 cli_text(calibration, "rung"));
+        cJSON_AddStringToObject(latency, "behind", text);
+    }
 }
 
 static int arch_show_run(struct cli *cli, int argc, char **argv) {
@@ -195,7 +195,9 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
         {"model", "cost.model_bytes", CELL_BYTES},
         {"memory traffic", "cost.traffic_bytes", CELL_BYTES},
         {"energy, estimated, uJ", "cost.energy_uj", CELL_REAL},
-        {"latency", "latency.us", CELL_LATENCY}};
+        {"latency", "latency.us", CELL_LATENCY},
+        {"latency, 90 % within", "latency.interval", CELL_TEXT},
+        {"calibration", "latency.behind", CELL_TEXT}};
     static const struct column units[] = {{"UNIT", "signature", CELL_TEXT},
                                           {"KERNEL", "kernel", CELL_INT},
                                           {"MID", "mid_channels", CELL_INT},
@@ -218,9 +220,8 @@ static int arch_show_run(struct cli *cli, int argc, char **argv) {
                 profile ? cli_encode(profile) : ""))
         return cli_fail(&err);
     if (!cli_print_plain(cli, doc)) {
+        put_words(cJSON_GetObjectItem(doc, "latency"));
         cli_fields(doc, summary, COUNT(summary));
-        print_interval(cli_item(doc, "latency"));
-        print_calibration(cli_item(doc, "latency"));
         putchar('\n');
         if (layers)
             print_layers(cli, cli_item(doc, "units"));

@@ -261,7 +261,7 @@ def latencies():
     for text, value in zip(told, sorted(values)):
         check(abs(float(text) * scale - value) <= 1e-3 * value, "the value", (text, value))
     head, *rows = stack.cli("arch", "show", "tiny", data.LARGE_ARCH, "--profile", bed.profile(), "--no-headers").split("\n\n")
-    check(re.search(r"^latency +[\d.]+ (us|ms)$", head, re.M), "the latency of the whole", head)
+    check(re.search(r"^latency\t[\d.]+ (us|ms)$", head, re.M), "the latency of the whole", head)
     equal(len({line.split("\t")[-1].split()[1] for line in rows[0].splitlines() if not line.endswith("-")}), 1, "units in a column")
 
 
