@@ -66,7 +66,7 @@ test('above 20,000 lines the parallel coordinates draw how many run from place t
   };
   /** How many run between each two places, counted from above. */
   const counted = (rows) => { const counts = new Map(); for (const [a, b] of rows) { const cell = `${47 - a} ${47 - b}`; counts.set(cell, (counts.get(cell) ?? 0) + 1); } return counts; };
-  const shown = async (n, of) => { await tab.locator('.card', { has: tab.getByRole('heading', { name: 'Genes and metrics', exact: true }) }).getByText(`${n} of ${of} networks`).waitFor(); await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })); return strokes('.parallel canvas.base'); };
+  const shown = async (n, of) => { await tab.locator('.card', { has: tab.getByRole('heading', { name: 'Genes and metrics', exact: true }) }).getByText(`${n.toLocaleString('en')} of ${of.toLocaleString('en')} networks`).waitFor(); await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })); return strokes('.parallel canvas.base'); };
   /** A stroke each, the stronger the more there are, as the logarithm goes. */
   const holds = (drawn, rows) => {
     const counts = counted(rows), most = Math.log1p(Math.max(...counts.values())), ends = drawn.flatMap((s) => s.lines.flat().map(([, y]) => y)), [top, bottom] = [Math.min(...ends), Math.max(...ends)], placeOf = (y) => Math.round(((y - top) / (bottom - top)) * 47);

@@ -57,7 +57,7 @@ const begun = Date.now();
 await page.goto(`${url}/#/searches/${search}?x=macs`);
 await page.locator('.scatter canvas.over').waitFor();
 const first = Date.now() - begun;
-await page.waitForFunction((least) => [...document.querySelectorAll('.card-head .note')].some((e) => Number(/of (\d+);/.exec(e.textContent)?.[1] ?? 0) >= least), n, { timeout: 60000 }); // those of the front come on top
+await page.waitForFunction((least) => [...document.querySelectorAll('.card-head .note')].some((e) => Number(/of ([\d,]+);/.exec(e.textContent)?.[1].replaceAll(',', '') ?? 0) >= least), n, { timeout: 60000 }); // those of the front come on top
 const all = Date.now() - begun;
 report(`${n} candidates: first points (budget 2000)`, first, 'ms', first < 2000 * slack);
 report('all of them', all, 'ms', true);

@@ -4,7 +4,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Search } from './api';
 import { bestOf, type Range, type Ranges } from './filter';
 import { metricsOf, type Entry } from './entries';
-import { metricValue, significant, unitOf } from './format';
+import { counted, metricValue, significant, unitOf } from './format';
 import { NetworkCell, TickedNetworks } from './networks';
 import { Parallel, type ParallelAxis } from './parallel';
 import { Card, Check, Empty, Select } from './parts';
@@ -68,7 +68,7 @@ export function Best({ entries, whole, limited, objective, direction, names, pic
   const rest = metricsOf(best).filter(([k]) => k !== objective && (k.startsWith('latency') || k === 'macs')).map(([k, m]) => `${names.title(k)} ${names.value(k, m.value)}`);
   return (
     <p class="best">
-      {whole ? `Best of ${entries.length} under these limits` : `Best so far, of ${entries.length} read that keep these limits`}: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}){rest.map((r) => `, ${r}`)}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
+      {whole ? `Best of ${counted(entries.length)} under these limits` : `Best so far, of ${counted(entries.length)} read that keep these limits`}: <b>{names.title(objective)} {names.value(objective, best.numbers[objective]!)}</b> ({best.metric(objective)?.source}){rest.map((r) => `, ${r}`)}. <button type="button" class="link" onClick={() => pick(best.key)}>Open it</button>
     </p>
   );
 }
@@ -146,7 +146,7 @@ export function GenesAndMetrics({ entries, all, inside, reading, metrics, genes,
   const axes: ParallelAxis[] = view.map((v) => ({ ...v, title: names.title(v.key), label: (n) => names.value(v.key, n) }));
   if (entries.length === 0) return null;
   return (
-    <Card title="Genes and metrics" class="wide" note={`${inside.length} of ${entries.length} networks${reading} within every range; drag on an axis to set one, click to remove it`}>
+    <Card title="Genes and metrics" class="wide" note={`${counted(inside.length)} of ${counted(entries.length)} networks${reading} within every range; drag on an axis to set one, click to remove it`}>
       {axes.length < 2 ? <Empty>Show two axes or more.</Empty> : (
         <Parallel rows={all} drawn={entries} axes={axes} ranges={ranges} selected={selected} onRange={change} summary={`Parallel coordinates of ${entries.length} networks over ${axes.map((a) => a.title).join(', ')}; ${inside.length} are within the ranges. The ranges can be typed as limits above.`} />
       )}
@@ -166,7 +166,7 @@ export function CandidateTable({ entries, inside, reading, metrics, genes, names
     setQuery({ columns: next === usual ? '' : next || 'none' });
   };
   return (
-    <Card title="Candidates" class="wide" note={`${inside.length} of ${entries.length}${reading}; click on a head to sort`}>
+    <Card title="Candidates" class="wide" note={`${counted(inside.length)} of ${counted(entries.length)}${reading}; click on a head to sort`}>
       <div class="toolbar"><TickedNetworks space={space} search={search} /></div>
       {inside.length === 0 ? <Empty>No network keeps these limits. Widen one of them.</Empty> : (
         <VirtualTable label="Candidates within the ranges" rows={inside} rowKey={(r) => r.key} selected={selected} sort={sort} onSort={(sort) => setQuery({ sort })} onPick={(r) => pick(r.key)} columns={[
