@@ -106,7 +106,7 @@ export const searched = (id) => whileItMoves(() => stack.waitFor('the end of a s
 /** The field of a limit, and how much of what the daemon tells is one there: it has the unit that stands beside it. */
 async function limitOf(label) {
   const field = page.getByLabel(label, { exact: true });
-  return { field, one: { '': 1, k: 1e3, M: 1e6 }[(await field.evaluate((e) => e.parentElement.innerText)).match(/≤ ([kM]?)B?\s*✕$/)[1]] };
+  return { field, one: { '': 1, k: 1e3, M: 1e6 }[(await field.evaluate((e) => e.parentElement.innerText)).match(/≤\s*([kM]?)B?\s*✕$/)[1]] };
 }
 export async function limitTyped(label, value) {
   const { field, one } = await limitOf(label);
