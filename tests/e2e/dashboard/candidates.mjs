@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, faults, limitShown, networks, open, openAnew, page, search, searched, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
+import { card, faults, limitShown, networks, open, openAnew, outOf, page, search, searched, shade, shot, slowSearch, stack, strokedTab, written } from './world.mjs';
 
 test('axes of the parallel coordinates are turned around, made logarithmic, moved and hidden', async () => {
   const all = await networks();
   const macs = all.map((n) => n.metrics.macs), [least, most] = [Math.min(...macs), Math.max(...macs)];
   await open(`searches/${search}?axes=macs,depth,params`);
-  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  await card('Genes and metrics').getByText(`${outOf(all.length, all.length)} networks`).waitFor();
   await page.getByText('Axes: order, direction, scale').click();
   const row = (title) => page.locator('.axes li', { has: page.getByText(title, { exact: true }) });
   /** What a brush over the upper half of the first axis holds. */
@@ -42,7 +42,7 @@ test('axes of the parallel coordinates are turned around, made logarithmic, move
   await page.waitForURL(/axes=(\*|%2A)macs(,|%2C)params/);
   await written();
   await page.reload();
-  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  await card('Genes and metrics').getByText(`${outOf(all.length, all.length)} networks`).waitFor();
   near(await upperHalf('MACs'), [Math.sqrt(least * most), most]);
   await page.getByText('Axes: order, direction, scale').click();
   assert.deepEqual(await page.locator('.axes li b').allInnerTexts(), ['MACs', 'Parameters']);
@@ -66,7 +66,7 @@ test('above 20,000 lines the parallel coordinates draw how many run from place t
   };
   /** How many run between each two places, counted from above. */
   const counted = (rows) => { const counts = new Map(); for (const [a, b] of rows) { const cell = `${47 - a} ${47 - b}`; counts.set(cell, (counts.get(cell) ?? 0) + 1); } return counts; };
-  const shown = async (n, of) => { await tab.locator('.card', { has: tab.getByRole('heading', { name: 'Genes and metrics', exact: true }) }).getByText(`${n.toLocaleString('en')} of ${of.toLocaleString('en')} networks`).waitFor(); await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })); return strokes('.parallel canvas.base'); };
+  const shown = async (n, of) => { await tab.locator('.card', { has: tab.getByRole('heading', { name: 'Genes and metrics', exact: true }) }).getByText(`${outOf(n, of)} networks`).waitFor(); await tab.evaluate(() => new Promise((done) => { requestAnimationFrame(() => setTimeout(done)); })); return strokes('.parallel canvas.base'); };
   /** A stroke each, the stronger the more there are, as the logarithm goes. */
   const holds = (drawn, rows) => {
     const counts = counted(rows), most = Math.log1p(Math.max(...counts.values())), ends = drawn.flatMap((s) => s.lines.flat().map(([, y]) => y)), [top, bottom] = [Math.min(...ends), Math.max(...ends)], placeOf = (y) => Math.round(((y - top) / (bottom - top)) * 47);
@@ -108,7 +108,7 @@ test('the table of all candidates keeps few rows in the page and sorts', async (
   await open(`searches/${search}`);
   const all = await networks();
   const table = card('Candidates');
-  await table.getByText(`${all.length} of ${all.length};`).waitFor();
+  await table.getByText(`${outOf(all.length, all.length)};`).waitFor();
   assert.ok((await table.locator('tbody tr').count()) < 60);
   await table.getByRole('button', { name: 'MACs' }).click();
   const least = Math.min(...all.map((n) => n.metrics.macs)), most = Math.max(...all.map((n) => n.metrics.macs));
@@ -127,7 +127,7 @@ test('columns of the table are chosen, genes of each stage too, and kept in the 
   const { columns } = await stack.get(`/searches/${search}/candidates?page_size=1000`);
   await open(`searches/${search}`);
   const table = card('Candidates'), heads = async () => (await table.locator('thead th').allInnerTexts()).map((text) => text.replace(/ [↑↓]$/, ''));
-  await table.getByText(/^\d+ of \d+; click/).waitFor();
+  await table.getByText(/^[\d,]+ of [\d,]+; click/).waitFor();
   const usual = await heads();
   assert.ok(['MACs', 'Generation', 'Blocks', 'Network'].every((title) => usual.includes(title)) && !usual.includes('Blocks, stage 1'), usual.join());
   await table.getByText('Columns', { exact: true }).click();
@@ -140,7 +140,7 @@ test('columns of the table are chosen, genes of each stage too, and kept in the 
   await table.getByRole('button', { name: 'Blocks, stage 1' }).click(); // and sorted by
   await page.waitForURL(/sort=/);
   await page.reload();
-  await table.getByText(/^\d+ of \d+; click/).waitFor();
+  await table.getByText(/^[\d,]+ of [\d,]+; click/).waitFor();
   assert.deepEqual((await heads()).sort(), chosen);
   const depths = columns.arch.map((arch) => Number(/\| d(\d)/.exec(arch)[1])), at = (await heads()).indexOf('Blocks, stage 1');
   assert.equal(await table.locator('tbody tr[aria-rowindex="2"] td').nth(at).innerText(), `${Math.min(...depths)}`);
@@ -158,9 +158,9 @@ test('the replay shows the search as it was in an earlier generation', async () 
   const slider = page.getByLabel('Up to generation');
   await slider.fill('3');
   const early = all.filter((n) => n.generation <= 3).length;
-  await card('Candidates').getByText(`${early} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(early, all.length)};`).waitFor();
   await page.getByRole('button', { name: 'Clear limits' }).click();
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
 });
 
 test('the front of another search is laid over this one, as it grows where that was named', async () => {

@@ -51,7 +51,7 @@ test('candidates of a search that has ended, a log, tables and weights that coul
   const cardOf = (tab, title) => tab.locator('.card', { has: tab.getByRole('heading', { name: title, exact: true }) });
   const summary = (tab) => tab.locator('details', { hasText: `${table.measured} of ${table.needed}` }).first();
   const reads = [
-    { hash: `searches/${search}`, of: /\/candidates\?/, there: (tab) => cardOf(tab, 'Candidates').getByText(/^\d+ of \d+; click on a head to sort$/) },
+    { hash: `searches/${search}`, of: /\/candidates\?/, there: (tab) => cardOf(tab, 'Candidates').getByText(/^[\d,]+ of [\d,]+; click on a head to sort$/) },
     { hash: `jobs/${job.id}`, of: /\/log\?/, there: (tab) => tab.locator('pre.log', { hasText: line }) },
     { hash: `devices/${board.id}`, of: /\/tables\?/, there: summary },
     { hash: `devices/${board.id}`, of: /\/tables\/[^/]*\/entries/, first: (tab) => summary(tab).locator('summary').click(), there: (tab) => tab.getByRole('region', { name: 'Entries of the table' }).getByText(entry.signature, { exact: true }) },

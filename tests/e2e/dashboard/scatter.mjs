@@ -1,7 +1,7 @@
 // The scatter of a search: pointer and keyboard, limits, boxes, axes, zoom.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { card, comes, faults, limitShown, limitTyped, networks, open, openAnew, page, resized, search, searched, shade, shot, stack, strokedTab, written } from './world.mjs';
+import { card, comes, faults, limitShown, limitTyped, networks, open, openAnew, outOf, page, resized, search, searched, shade, shot, stack, strokedTab, written } from './world.mjs';
 
 /** The picture of the scatter, once it has all that is read and stands still. */
 async function picture() {
@@ -78,11 +78,11 @@ test('a limit answers which network is best under it, and the address keeps it',
   assert.match(typed, /^\d{2,3}(\.\d+)?$/); // in thousands, as the axis has them
   assert.ok(Math.abs(Number(typed) * 1000 - most) < 1, `${typed} k is not ${most}`);
   await answer.waitFor();
-  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(under.length, all.length)};`).waitFor();
   await page.waitForURL(/f=macs/); // a drag's changes are written 200 ms apart
   await page.reload();
   await answer.waitFor();
-  await card('Candidates').getByText(`${under.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(under.length, all.length)};`).waitFor();
   await shot('search-limits');
   // The line of the limit, dragged to the left, lets fewer through.
   const canvas = page.locator('.scatter canvas.over');
@@ -97,14 +97,14 @@ test('a limit answers which network is best under it, and the address keeps it',
   await page.locator('.best').waitFor();
   const high = await limitShown('at most MACs');
   assert.ok(high > macs[0] && high < macs.at(-1), `${high}`);
-  await card('Candidates').getByText(`${all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.filter((n) => n.metrics.macs <= high * (1 + 1e-6)).length, all.length)};`).waitFor();
 });
 
 test('the charts stand still while limits are added, typed, dragged, drawn and removed, on a desk and on a phone', async () => {
   const all = await networks();
   for (const [width, height] of [[1360, 900], [360, 740]]) {
     await open(`searches/${search}?x=macs&axes=depth,macs`);
-    await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+    await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
     await resized(width, height);
     const charts = ['.scatter canvas.over', '.parallel canvas.over'];
     const places = () => page.evaluate((names) => names.map((name) => { const r = document.querySelector(name).getBoundingClientRect(); return [r.x + scrollX, r.y + scrollY, r.width, r.height].map(Math.round).join(); }), charts);
@@ -165,11 +165,11 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   assert.deepEqual(ranges.map((r) => r[0]).sort(), ['macs', 'top1']);
   const inBox = all.filter((n) => ranges.every(([key, low, high]) => n.metrics[key] >= Number(low) && n.metrics[key] <= Number(high)));
   assert.ok(inBox.length > 0 && inBox.length < all.length);
-  await card('Candidates').getByText(`${inBox.length} of ${all.length};`).waitFor();
-  await card('Genes and metrics').getByText(`${inBox.length} of ${all.length} networks`).waitFor();
+  await card('Candidates').getByText(`${outOf(inBox.length, all.length)};`).waitFor();
+  await card('Genes and metrics').getByText(`${outOf(inBox.length, all.length)} networks`).waitFor();
   await page.getByRole('button', { name: 'Clear limits' }).click();
   await open(`searches/${search}?axes=depth,macs`);
-  await card('Genes and metrics').getByText(`${all.length} of ${all.length} networks`).waitFor();
+  await card('Genes and metrics').getByText(`${outOf(all.length, all.length)} networks`).waitFor();
   const axes = page.locator('.parallel canvas.over');
   await axes.scrollIntoViewIfNeeded();
   const place = await axes.boundingBox();
@@ -181,14 +181,14 @@ test('a box in the scatter, a brush on an axis and the table show the same netwo
   const blocks = (n) => n.arch.split('|').slice(1).reduce((sum, s) => sum + Number(s.match(/d(\d+)/)[1]), 0);
   const expected = all.filter((n) => blocks(n) >= deep).length;
   assert.ok(deep > 2 && deep < 6 && expected > 0 && expected < all.length, `${deep}: ${expected}`);
-  await card('Candidates').getByText(`${expected} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(expected, all.length)};`).waitFor();
   await shot('search-brushed');
 });
 
 test('both axes of the scatter are logarithmic at will, and colours tell which board has measured a network', async () => {
   const all = await networks();
   await open(`searches/${search}?x=macs&y=params`);
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   const linear = await picture();
   await page.getByLabel('Up logarithmic').check();
   await page.waitForURL(/logy=1/);
@@ -208,7 +208,7 @@ test('both axes of the scatter are logarithmic at will, and colours tell which b
   await page.reload();
   assert.ok(await page.getByLabel('Up logarithmic').isChecked());
   await page.getByLabel('Up logarithmic').uncheck();
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   const plain = await picture();
   await page.getByLabel('Colour by').selectOption({ label: 'board that measured it' });
   const { objectives: [, { profile }] } = await stack.get(`/searches/${search}`);
@@ -223,7 +223,7 @@ test('both axes of the scatter are logarithmic at will, and colours tell which b
 test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it', async () => {
   const all = await networks();
   await open(`searches/${search}?x=macs&f=`);
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   const canvas = page.locator('.scatter canvas.over');
   await canvas.scrollIntoViewIfNeeded();
   const box = await canvas.boundingBox();
@@ -252,10 +252,10 @@ test('the scatter is zoomed by wheel, keys and buttons, and the address keeps it
   assert.ok(moved[0] < closer[0] && moved[1] < closer[1], `${closer} to ${moved}`);
   assert.ok(Math.abs(moved[1] - moved[0] - (closer[1] - closer[0])) < 1e-6 * closer[1]);
   assert.deepEqual(moved.slice(2), closer.slice(2));
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor(); // looking closer limits nothing
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor(); // looking closer limits nothing
   // A box that covers all that is looked at holds what lies within these values.
   await page.reload();
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   assert.deepEqual(await zoom(), moved);
   const now = await canvas.boundingBox();
   await page.mouse.move(now.x + 70, now.y + 34);
@@ -374,7 +374,7 @@ test('limits that the search itself set are dashed lines on both axes, a limit t
 test('a colour by generation has its legend and is on the marks, and the button replays the search by itself until it is held', async () => {
   const { items } = await stack.get(`/searches/${search}/front`), all = await networks();
   await open(`searches/${search}?x=macs`);
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   const plain = await picture();
   const colour = page.getByLabel('Colour by'), legend = page.locator('.scatter .legend li', { has: page.locator('.mark.hue') });
   assert.equal(await legend.count(), 0);
@@ -411,12 +411,12 @@ test('a colour by generation has its legend and is on the marks, and the button 
   assert.ok(seen.every((v, i) => i === 0 || v > seen[i - 1]), `generations as they came: ${seen}`);
   await page.getByRole('button', { name: 'Hold', exact: true }).click();
   const held = await at(), known = all.filter((n) => n.generation <= held).length;
-  await card('Candidates').getByText(`${known} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(known, all.length)};`).waitFor();
   await page.waitForTimeout(500);
   assert.equal(await at(), held, 'it stands still');
   await page.getByLabel('Up to generation').fill(`${most - 2}`);
   await page.getByRole('button', { name: 'Replay', exact: true }).click();
-  await card('Candidates').getByText(`${all.length} of ${all.length};`).waitFor();
+  await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
   await page.getByRole('button', { name: 'Replay', exact: true }).waitFor(); // it has ended by itself
 });
 

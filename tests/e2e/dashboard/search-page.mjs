@@ -60,15 +60,15 @@ test('while candidates are read, part is told as part, and the files are whole',
   assert.ok(total > 10);
   await openAnew(`searches/${search}?f=macs~1~&columns=macs,later`);
   await card('Pareto front').getByText(`10 of ${total.toLocaleString('en')} candidates read…`).waitFor();
-  await page.locator('.best').getByText(/^Best so far, of \d+ read that keep these limits/).waitFor();
-  await card('Candidates').getByText(/of \d+ read so far/).waitFor();
+  await page.locator('.best').getByText(/^Best so far, of [\d,]+ read that keep these limits/).waitFor();
+  await card('Candidates').getByText(/of [\d,]+ read so far/).waitFor();
   await card('Candidates').getByText('Columns', { exact: true }).click();
   await card('Candidates').getByLabel('Generation').check();
   await page.waitForURL(/columns=macs(,|%2C)generation(,|%2C)later/); // what no candidate has told of yet is not dropped
   assert.ok(await page.getByRole('button', { name: `CSV of all ${total} candidates` }).isEnabled());
   go();
   await page.getByRole('button', { name: `CSV of ${total} candidates` }).waitFor();
-  await page.locator('.best').getByText(/^Best of \d+ under these limits/).waitFor();
+  await page.locator('.best').getByText(/^Best of [\d,]+ under these limits/).waitFor();
   await card('Pareto front').getByText('read…').waitFor({ state: 'detached' });
   await page.unrouteAll({ behavior: 'wait' });
 });

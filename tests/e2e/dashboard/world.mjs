@@ -103,6 +103,9 @@ export const comes = (what) => whileItMoves(() => what.first().waitFor({ timeout
 /** Until a search is done. */
 export const searched = (id) => whileItMoves(() => stack.waitFor('the end of a search', async () => (await stack.get(`/searches/${id}`)).state === 'done', 3));
 
+/** As the page counts networks. */
+export const outOf = (n, all) => `${n.toLocaleString('en')} of ${all.toLocaleString('en')}`;
+
 /** The field of a limit, and how much of what the daemon tells is one there: it has the unit that stands beside it. */
 async function limitOf(label) {
   const field = page.getByLabel(label, { exact: true });
