@@ -187,6 +187,9 @@ test('numbers read well', () => {
   assert.equal(format.latency(999.9, 2000), '0.9999 ms');
   assert.equal(format.inMs(13.2849), '0.01328 ms');
   assert.equal(format.largest([3, null, -7, undefined]), 7);
+  assert.deepEqual([999499, 999832, 1e6, 999.6e6, 999.96, 999.94, -999832].map((v) => format.short(v)), ['999 k', '1.00 M', '1.00 M', '1.00 G', '1.00 k', '999.9', '-1.00 M']);
+  assert.deepEqual([999999, 999].map((v) => format.short(v, 'B')), ['1.00 MB', '999 B']);
+  assert.equal(format.metricName('constructor'), 'constructor');
   assert.equal(format.short(3410792), '3.41 M');
   assert.equal(format.short(998), '998');
   assert.equal(format.short(8064), '8064');
@@ -208,6 +211,7 @@ test('ranges survive the address, and what cannot be read is left out', () => {
   assert.deepEqual(filter.parseRanges(null), {});
   assert.deepEqual(filter.withRange(ranges, 'top1', null), { 'latency_us:pf_1': ranges['latency_us:pf_1'], macs: ranges.macs, 'depth 1': ranges['depth 1'] });
   assert.deepEqual(filter.withRange({}, 'top1', { low: null, high: null }), {});
+  assert.deepEqual(Object.keys(filter.withRange(ranges, 'macs', { low: 1, high: null })), Object.keys(ranges), 'each keeps its place');
 });
 
 test('ranges include their ends, and leave out what lacks the number', () => {

@@ -120,6 +120,17 @@ test('the table of all candidates keeps few rows in the page and sorts', async (
   assert.equal(await first(), cut(most));
   await table.locator('.virtual').evaluate((e) => { e.scrollTop = e.scrollHeight; });
   await table.locator(`tr[aria-rowindex="${all.length + 1}"]`).waitFor();
+  // Keys walk from row to row and keep the focus, however far they go.
+  const here = () => page.evaluate(() => [document.activeElement.localName, Number(document.activeElement.closest('tr')?.ariaRowIndex) - 1]);
+  await table.locator('.virtual').evaluate((e) => { e.scrollTop = 0; });
+  await table.locator('tr[aria-rowindex="2"] button').focus();
+  for (const [key, row] of [['ArrowDown', 2], ['PageDown', 12], ['PageDown', 22], ['PageDown', 32], ['ArrowUp', 31], ['PageUp', 21], ['End', all.length], ['ArrowDown', all.length], ['PageUp', all.length - 10], ['Home', 1], ['ArrowUp', 1]]) {
+    await page.keyboard.press(key);
+    await page.waitForFunction((n) => Number(document.activeElement.closest('tr')?.ariaRowIndex) - 1 === n, row);
+    assert.deepEqual(await here(), ['button', row], key);
+    const [head, box, place] = await Promise.all([table.locator('thead'), table.locator('.virtual'), table.locator('tr', { has: page.locator('button:focus') })].map((l) => l.boundingBox()));
+    assert.ok(place.y >= head.y + head.height - 1 && place.y + place.height <= box.y + box.height + 1, `${key}: row ${row} is in sight`);
+  }
   assert.ok((await table.locator('tbody tr').count()) < 60);
 });
 
@@ -159,6 +170,14 @@ test('the replay shows the search as it was in an earlier generation', async () 
   await slider.fill('3');
   const early = all.filter((n) => n.generation <= 3).length;
   await card('Candidates').getByText(`${outOf(early, all.length)};`).waitFor();
+  const front = card('The front as a table'), told = () => front.locator('.card-head .note').innerText(), guessed = () => front.locator('.sr-only', { hasText: 'predicted' }).count();
+  await front.getByText(/were the front among what is within every range/).waitFor();
+  assert.match(await told(), (await guessed()) > 0 ? /; predicted where the mark says so$/ : /; evaluated and measured values only$/);
+  const later = all.filter((n) => n.generation >= 5 && n.generation <= 9).length; // without those that were evaluated first
+  await open(`searches/${search}?f=generation~5~9`);
+  await card('Candidates').getByText(`${outOf(later, all.length)};`).waitFor();
+  assert.ok((await guessed()) > 0);
+  assert.match(await told(), /; predicted where the mark says so$/);
   await page.getByRole('button', { name: 'Clear limits' }).click();
   await card('Candidates').getByText(`${outOf(all.length, all.length)};`).waitFor();
 });

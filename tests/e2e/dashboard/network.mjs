@@ -49,6 +49,9 @@ test('the page of a network draws it with its costs, samples, accuracy, relative
   assert.ok(medians.length > 0 && Math.min(...medians) <= latencyOf.value && latencyOf.value <= Math.max(...medians), `the filter by graph finds what the front was measured by: ${medians}`);
   await comes(card('Raw samples').getByText(`${accepted[0].n} samples`));
   await comes(card('Latency, predicted and measured').getByText(/[+−]\d.*interval/));
+  const [value, low, high] = [latencyOf.value, latencyOf.low, latencyOf.high].map((us) => (us >= 1000 ? `${(us / 1000).toPrecision(4)} ms` : `${us.toPrecision(4)} µs`));
+  await card('Latency, predicted and measured').getByText(`${value} [${low}, ${high}]`, { exact: true }).waitFor(); // as the front has it
+  for (const m of accepted) await card('Raw samples').getByText(`${m.n} samples, median ${m.median_us >= 1000 ? '' : `${m.median_us.toPrecision(4)} µs`}`).first().waitFor();
   await comes(card('Accuracy').getByRole('link', { name: 'bars' }));
   const told = await stack.get(`/searches/${search}/lineage?arch=${encodeURIComponent(arch)}&networks=20`);
   await card('Lineage').getByText(`Asked for in generation ${told.items[0].generation} by ${told.strategy}`).waitFor();

@@ -7,7 +7,23 @@ test('the form tells what a search will be before it is submitted, and the comma
   await open('searches/new');
   const ahead = card('What this will be');
   await ahead.getByText('up to 60 measurements').waitFor();
-  await page.getByLabel('Name', { exact: true }).fill("a form's search");
+  // A name that is cleared stays so until another is typed; seconds stand in the place of evaluations.
+  const [name, evaluations] = ['Name', 'Evaluations'].map((title) => page.getByLabel(title, { exact: true })), lacks = (field) => field.evaluate((e) => e.validity.valueMissing);
+  await name.focus();
+  await page.keyboard.press('Control+A');
+  await page.keyboard.press('Delete');
+  assert.deepEqual([await name.inputValue(), await lacks(name)], ['', true]);
+  await page.keyboard.type('-odd');
+  assert.equal(await name.inputValue(), '-odd');
+  await ahead.getByText(/^espalier search create --.* -- '-odd'$|^espalier search create --.* -- -odd$/).waitFor();
+  const before = await evaluations.inputValue();
+  await evaluations.fill('');
+  assert.equal(await lacks(evaluations), true);
+  await page.getByLabel('Or seconds', { exact: true }).fill('20');
+  assert.equal(await lacks(evaluations), false);
+  await page.getByLabel('Or seconds', { exact: true }).fill('');
+  await evaluations.fill(before);
+  await name.fill("a form's search");
   await page.getByLabel('MACs at most (millions)').fill('0.2');
   await page.getByText(/About .* of them keep this limit/).waitFor();
   assert.match(await ahead.innerText(), /(at most|about) [\d.]+ %/);

@@ -298,6 +298,19 @@ test('the grips of two metrics that are made small do not lie over each other', 
   await shot('search-grips');
 });
 
+test('an address with a metric that the search does not have says so, and offers those that it has', async () => {
+  for (const odd of ['bogus', 'constructor']) {
+    await open(`searches/${search}?x=${odd}&vs=se_none`);
+    await page.getByText('No candidate of this search has both of these metrics.').waitFor();
+    const across = page.locator('label', { hasText: 'Across' }).locator('select');
+    assert.equal(await across.evaluate((e) => e.selectedOptions[0].text), `${odd} (unknown here)`);
+    await page.getByText(/there is no search/i).waitFor();
+    await across.selectOption('macs');
+    await page.locator('.scatter canvas.over').waitFor();
+    assert.equal(await across.locator('option', { hasText: 'unknown here' }).count(), 0);
+  }
+});
+
 test('what the search makes large is better large: the best under a limit, and the sides of the axes', async () => {
   const { search: made } = await stack.post('/searches', { name: 'large ones', supernet: 'bars', objectives: [{ metric: 'params', direction: 'maximise' }, { metric: 'macs', direction: 'minimise' }, { metric: 'top1', direction: 'maximise' }], constraints: [{ metric: 'macs', min: 60000 }], strategy: 'random', accuracy: 'evaluated', baseline: null, evaluations: 16, measure_front: 0 });
   await searched(made.id);

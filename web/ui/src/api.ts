@@ -95,7 +95,7 @@ export type DeviceHistory = {
   transitions: { at: string; from: string; to: string; event: string }[];
 };
 export type Measurement = {
-  id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; take?: number; state: string; attempt: number;
+  id: string; profile: string; kind: string; arch?: string | null; signature?: string | null; method: string; take?: number; profile_revision?: string; state: string; attempt: number;
   median_us: number | null; low_us: number | null; high_us: number | null; n: number | null; energy_uj: number | null; flags: string[]; error: { message: string } | string | null; created_at: string;
 };
 export type Samples = Measurement & { samples_us: number[] };

@@ -105,6 +105,9 @@ export function named(body: Body, names: Record<string, string>): Body {
 /** A word of a shell's command line. */
 export const quoted = (text: string) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
 
+/** A command about a thing of that name, behind -- where it looks like an option. */
+export const commandAbout = (command: string, name: string, options = ''): string => (name.startsWith('-') ? `${command}${options && ` ${options}`} -- ${quoted(name)}` : `${command} ${quoted(name)}${options && ` ${options}`}`);
+
 export const cliMetric = (c: { metric: string; profile?: string }) => (c.metric === 'latency_us' ? `latency@${c.profile}` : keyOf(c).replace(':', '@'));
 
 /** A part of the space as options of the command: "kernel_sizes=3,5", "stage2.depths=2". */
@@ -123,7 +126,7 @@ export function beyondCommand(body: Body): string[] {
 
 /** The same search by the command line client, but for what is beyond it. */
 export function commandOf(body: Body): string {
-  const words = ['espalier', 'search', 'create', body.name];
+  const words: string[] = [];
   const add = (option: string, value: unknown) => { if (value !== undefined) words.push(option, String(value)); };
   add('--supernet', body.supernet);
   add('--space', body.space);
@@ -142,7 +145,7 @@ export function commandOf(body: Body): string {
     add(`--${member.replace('_', '-')}`, body[member]);
   for (const part of cliSubspace(body.subspace ?? {})) add('--subspace', part);
   for (const search of body.warm_start?.searches ?? []) add('--warm-start', search);
-  return words.map(quoted).join(' ');
+  return commandAbout('espalier search create', body.name, words.map(quoted).join(' '));
 }
 
 export type Quantile = { min: number; p5: number; p25: number; median: number; p75: number; p95: number; max: number };

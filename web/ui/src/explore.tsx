@@ -15,7 +15,7 @@ import { VirtualTable } from './virtual-table';
 export type Naming = { title: (key: string) => string; value: (key: string, v: number) => string; unit: (key: string) => [number, string] };
 
 const geneTitles: Record<string, string> = { resolution: 'Resolution', depth: 'Blocks', kernel: 'Mean kernel', expand: 'Mean expand ratio', generation: 'Generation' };
-const geneTitle = (key: string) => geneTitles[key] ?? key.replace(/^(depth|channels) (\d+)$/, (_, what, stage) => `${what === 'depth' ? 'Blocks' : 'Channels'}, stage ${stage}`);
+const geneTitle = (key: string) => (Object.hasOwn(geneTitles, key) && geneTitles[key]) || key.replace(/^(depth|channels) (\d+)$/, (_, what, stage) => `${what === 'depth' ? 'Blocks' : 'Channels'}, stage ${stage}`);
 
 /** Titles, values and units of metrics and genes alike; `most`: the largest of all that there are. */
 export const naming = (metricTitle: (key: string) => string, isMetric: (key: string) => boolean, most: (key: string) => number): Naming => ({
@@ -37,7 +37,8 @@ function Bound({ factor, title, at, range, set }: { factor: number; title: strin
 export function Limits({ ranges, keys, names, change, children }: { ranges: Ranges; keys: string[]; names: Naming; change: (key: string, range: Range | null) => void; children: ComponentChildren }) {
   const [added, setAdded] = useState<string[]>([]);
   const row = useRef<HTMLDivElement>(null);
-  const open = [...new Set([...Object.keys(ranges), ...added])];
+  const wanted = new Set([...Object.keys(ranges), ...added]), places = useRef<string[]>([]);
+  const open = (places.current = [...new Set([...places.current.filter((key) => wanted.has(key)), ...wanted])]); // none moves while another is typed
   useEffect(() => { row.current!.scrollTop = row.current!.scrollHeight; }, [open.length]); // the newest is seen
   return (
     <div class="limited">
@@ -94,14 +95,15 @@ export function Replay({ last, range, change }: { last: number; range: Range | u
 }
 
 /** Lays the front of another search of the same space over this one's. */
-export function CompareWith({ search, chosen, found }: { search: Search; chosen: string; found: number | null }) {
+export function CompareWith({ search, chosen, found, error }: { search: Search; chosen: string; found: number | null; error: string | null }) {
   const { data } = useList<Search>('/searches', ['search']);
   const others = (data ?? []).filter((s) => s.id !== search.id && s.space === search.space);
-  if (others.length === 0) return null;
+  if (others.length === 0 && !chosen) return null;
   return (
     <>
-      <label>Compare with <Select value={chosen} set={(vs) => setQuery({ vs })} of={[['', 'no other search'], ...others.map((s) => [s.id, s.name] as const)]} /></label>
-      {chosen && <a href={href(['searches', 'compare'], { of: `${search.id},${chosen}` })}>Side by side</a>}
+      <label>Compare with <Select value={chosen} set={(vs) => setQuery({ vs })} of={[['', 'no other search'], ...others.map((s) => [s.id, s.name] as const), ...(chosen && !others.some((s) => s.id === chosen) ? [[chosen, chosen] as const] : [])]} /></label>
+      {chosen && !error && <a href={href(['searches', 'compare'], { of: `${search.id},${chosen}` })}>Side by side</a>}
+      {error && <span role="status">{error}</span>}
       {chosen && found === 0 && <span role="status">Its front has no point with both metrics.</span>}
     </>
   );

@@ -24,10 +24,11 @@ export function parseRanges(text: string | null): Ranges {
 const digits = (v: number | null) => (v === null ? '' : `${+v.toPrecision(12)}`);
 export const printRanges = (ranges: Ranges): string => Object.entries(ranges).map(([key, r]) => `${key}~${digits(r.low)}~${digits(r.high)}`).join(';');
 
-/** The ranges with one of them replaced; without it where it bounds nothing. */
+/** The ranges with one of them replaced, in its place; without it where it bounds nothing. */
 export function withRange(ranges: Ranges, key: string, range: Range | null): Ranges {
+  if (range && (range.low !== null || range.high !== null)) return { ...ranges, [key]: range };
   const { [key]: _, ...rest } = ranges;
-  return range && (range.low !== null || range.high !== null) ? { ...rest, [key]: range } : rest;
+  return rest;
 }
 
 /** Whether every range holds; what lacks the number of one is outside. */

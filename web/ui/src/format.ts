@@ -29,7 +29,7 @@ export function short(v: number | null | undefined, unit = ''): string {
   const prefixes = ['', 'k', 'M', 'G', 'T', 'P'];
   let scaled = v;
   let i = 0;
-  while (Math.abs(scaled) >= 1000 && i < prefixes.length - 1) {
+  while (Math.abs(+scaled.toPrecision(i === 0 ? 4 : 3)) >= 1000 && i < prefixes.length - 1) { // as it will be written
     scaled /= 1000;
     i++;
   }
@@ -60,7 +60,7 @@ export const metricName = (key: string, profiles: Record<string, string> = {}): 
     top1: 'Top-1', loss: 'Validation loss', latency_us: 'Latency', macs: 'MACs', params: 'Parameters', peak_activation_bytes: 'Peak activation memory',
     peak_simple_bytes: 'Peak memory, unfused', model_bytes: 'Model size', traffic_bytes: 'Memory traffic', energy_uj: profile ? 'Energy (µJ)' : 'Energy, estimated (µJ)',
   };
-  return (names[name] ?? name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');
+  return (Object.hasOwn(names, name) ? names[name] : name) + (profile ? ` on ${profiles[profile] ?? profile}` : '');
 };
 
 export const metricValue = (key: string, v: number | null | undefined, most?: number): string => {

@@ -29,15 +29,16 @@ export function Interval({ name, metric, before, most, brief }: { name: string; 
   );
 }
 
-/** Where the front's values come from. */
-function whence(front: Front | undefined | null): string {
+/** Where the values come from that are shown of the front; `rows` has others in a replay. */
+function whence(front: Front | undefined | null, rows: FrontItem[]): string {
   if (!front?.items.length) return '';
+  const predicted = rows.some((i) => Object.values(i.metrics).some((m) => kindOf(m.source) === 'predicted')), own = new Set(front.items.map((i) => i.arch_id));
+  if (rows.some((i) => !own.has(i.arch_id))) return predicted ? 'predicted where the mark says so' : 'evaluated and measured values only';
   if (!front.stage) return 'the best so far';
   if (front.stage !== 'final') return 'predicted so far';
   if (front.items.every((i) => i.metrics['top1']?.source === 'predicted')) return 'predicted: no supernet was there to evaluate it';
   if (front.no_board) return 'not measured: no board; latency is predicted where it was not measured before';
   if (front.refused) return 'a board refused every network that it was asked to measure: what it would have measured is predicted';
-  const predicted = front.items.some((i) => Object.values(i.metrics).some((m) => kindOf(m.source) === 'predicted'));
   return predicted ? 'evaluated; latency is predicted: no measurement was asked for' : 'evaluated and measured values only';
 }
 
@@ -62,7 +63,7 @@ export function FrontTable(props: Props) {
   const { front, rows, note, sort, selected, onPick } = props;
   const none = front?.items.length || note ? 'No network of the front keeps these limits. Widen one of them.' : 'There is no front.';
   return (
-    <Card title="The front as a table" class="wide" note={[note, whence(front)].filter(Boolean).join('; ')}>
+    <Card title="The front as a table" class="wide" note={[note, whence(front, rows)].filter(Boolean).join('; ')}>
       {rows.length > 1 && <div class="toolbar"><TickedNetworks space={props.space} search={props.search} /></div>}
       {rows.length === 0 ? <Empty>{none}</Empty> : (
         <VirtualTable label="Points of the front" rows={rows} rowKey={(i) => i.arch_id} selected={selected} sort={sort || props.x} onSort={(by) => setQuery({ fsort: by })} onPick={(i) => onPick(i.arch_id)} columns={columnsOf(props)} />

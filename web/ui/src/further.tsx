@@ -1,7 +1,7 @@
 // What a search that is there is good for further: more evaluations of it, and all that is known of it as one page.
 import { useState } from 'preact/hooks';
 import { api, post, wordsOf, type Search } from './api';
-import { quoted } from './draft';
+import { commandAbout, quoted } from './draft';
 import { Card, Code, say } from './parts';
 
 type Props = { search: Search; close: () => void };
@@ -33,7 +33,7 @@ export function Extend({ search, close }: Props) {
         </div>
         <p class="note">Patience: how many evaluations without a better front end it from now on; 0: none does. It is needed where its patience has ended the search.</p>
         {problem && <p class="problem" role="alert">{problem}</p>}
-        <Code>{`espalier search extend ${quoted(search.name)} -n ${all}${patience === '' ? '' : ` --patience ${Number(patience)}`}`}</Code>
+        <Code>{commandAbout('espalier search extend', search.name, `-n ${all}${patience === '' ? '' : ` --patience ${Number(patience)}`}`)}</Code>
       </form>
     </Card>
   );
@@ -43,6 +43,6 @@ export function Extend({ search, close }: Props) {
 export const Report = ({ search, close }: Props) => (
   <Card title="Report" note={<Close close={close} what="the report's command" />}>
     <p class="note">All that is known of this search as one page without any other file, to keep, send or print: its front, its curves, how far its predictions were right, its boards, and the request that repeats it. Where the command line client is:</p>
-    <Code>{`espalier report ${quoted(search.name)} -o ${quoted(`${search.name.replace(/[^\w.-]+/g, '-')}.html`)}`}</Code>
+    <Code>{commandAbout('espalier report', search.name, `-o ${quoted(`${search.name.replace(/[^\w.-]+/g, '-').replace(/^-+/, '')}.html`)}`)}</Code>
   </Card>
 );

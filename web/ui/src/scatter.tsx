@@ -248,7 +248,8 @@ function drawLimitWords(ctx: CanvasRenderingContext2D, { sx, sy }: Scales, props
     const at = toPixel(s, v), width = ctx.measureText(text).width;
     if (kept(s, at) !== at) continue; // out of what is looked at
     const x = axis === 'y' ? sx.from + 6 : Math.min(sx.to - width - 4, Math.max(sx.from + 4, least ? at + 5 : at - 5 - width));
-    const y = axis === 'x' ? sy.to + 12 : Math.min(sy.from - 5, Math.max(sy.to + 12, least ? at - 5 : at + 14));
+    const y = axis === 'x' ? sy.to + 28 : // below what is said beside the grip
+      Math.min(sy.from - 5, Math.max(sy.to + 12, least ? at - 5 : at + 14));
     ctx.strokeText(text, x, y);
     ctx.fillText(text, x, y);
   }

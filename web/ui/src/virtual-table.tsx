@@ -1,7 +1,7 @@
 // A table of any length: only the rows in sight are in the page. Click on a head sorts; arrows, Page Up and Page Down, Home and End walk.
 // Tab reaches one row alone, the first in sight, and arrows go on from it: row after row would come into sight below it, and Tab would not get out before the last.
 import type { ComponentChildren } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { rem, scrolled } from './canvas';
 import { SortHead } from './parts';
 
@@ -10,18 +10,11 @@ export type Col<T> = { key: string; title: string; text?: boolean; number: (row:
 type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) => string; selected?: string | undefined; sort: string; onSort: (sort: string) => void; onPick: (row: T) => void };
 
 const rowHeight = 32, shown = 12, spare = 8;
-
-/** From what is in a row to the same in the next one or the one before. */
-function walk(event: KeyboardEvent) {
-  const row = (event.target as Element).closest('tbody tr');
-  const next = event.key === 'ArrowDown' ? row?.nextElementSibling : event.key === 'ArrowUp' ? row?.previousElementSibling : null;
-  if (!next) return;
-  event.preventDefault();
-  next.querySelector<HTMLElement>((event.target as Element).localName)?.focus();
-}
+const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: shown - 2, PageUp: 2 - shown, Home: -Infinity, End: Infinity };
 
 export function VirtualTable<T>(props: Props<T>) {
   const [top, setTop] = useState(0);
+  const [goal, setGoal] = useState({ row: 0, what: '' }), wrap = useRef<HTMLDivElement>(null);
   const down = props.sort.startsWith('-');
   const by = props.columns.find((c) => c.key === props.sort.replace(/^-/, ''));
   const rows = useMemo(() => {
@@ -34,8 +27,21 @@ export function VirtualTable<T>(props: Props<T>) {
   const part = rows.slice(first, first + shown + 2 * spare);
   const inSight = Math.min(rows.length - 1, Math.ceil(top / rowHeight));
   const below = Math.max(0, rows.length - first - part.length);
+  /** From what is in a row to the same in another one, which comes into sight before it is focused. */
+  const walk = (event: KeyboardEvent & { currentTarget: HTMLElement }) => {
+    const from = event.target as Element, step = steps[event.key], at = Number(from.closest('tbody tr')?.ariaRowIndex ?? 0) - 2;
+    if (step === undefined || at < 0) return;
+    event.preventDefault();
+    const row = Math.max(0, Math.min(rows.length - 1, at + step)), box = event.currentTarget;
+    if (!part[row - first]) { // the rest of the way its focus scrolls
+      box.scrollTop = row * from.closest('tr')!.getBoundingClientRect().height;
+      setTop(scrolled(box));
+    }
+    setGoal({ row, what: from.localName });
+  };
+  useLayoutEffect(() => { if (goal.what) wrap.current!.querySelector<HTMLElement>(`[aria-rowindex="${goal.row + 2}"] ${goal.what}`)?.focus(); }, [goal]);
   return (
-    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} onScroll={(e) => setTop(scrolled(e.currentTarget))} onKeyDown={walk}>
+    <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} ref={wrap} onScroll={(e) => setTop(scrolled(e.currentTarget))} onKeyDown={walk}>
       <table aria-rowcount={rows.length + 1}>
         <thead>
           <tr>

@@ -48,10 +48,19 @@ const within = (measured: Measurement, arch: Arch) => {
   return p && measured.median_us !== null ? (measured.median_us >= p.low_us && measured.median_us <= p.high_us ? 'within' : 'outside of') : null;
 };
 
+/** What a board has measured, as searches count it: the mean of the newest of each take by the newest's method on the board as it was then, between their ends. `measured`: the newest first. */
+function measuredOf(measured: Measurement[]): (Measurement & { takes: number }) | undefined {
+  const accepted = measured.filter((m) => m.state === 'accepted' && m.median_us !== null), [last] = accepted;
+  if (!last) return measured[0] && { ...measured[0], takes: 1 };
+  const takes = [...new Map(accepted.filter((m) => m.method === last.method && m.profile_revision === last.profile_revision).reverse().map((m) => [m.take ?? 1, m])).values()];
+  const mean = takes.reduce((sum, m) => sum + m.median_us!, 0) / takes.length;
+  return { ...last, takes: takes.length, median_us: mean, low_us: Math.min(...takes.map((m) => m.low_us ?? mean)), high_us: Math.max(...takes.map((m) => m.high_us ?? mean)), n: takes.reduce((sum, m) => sum + (m.n ?? 0), 0), flags: [...new Set(takes.flatMap((m) => m.flags))] };
+}
+
 function Latencies({ shown, sources, measured, space, arch, reload }: { shown: OnBoard[]; sources: Source[]; measured: Measurement[]; space: string; arch: string; reload: () => void }) {
   const boards = sources.filter((s) => s.board);
   const rows = sources.filter((s) => shown.some((b) => b.profile === s.id) || measured.some((m) => m.profile === s.id)).map((s) => ({
-    ...s, predicted: shown.find((b) => b.profile === s.id)?.arch, last: measured.find((m) => m.profile === s.id && m.state === 'accepted') ?? measured.find((m) => m.profile === s.id),
+    ...s, predicted: shown.find((b) => b.profile === s.id)?.arch, last: measuredOf(measured.filter((m) => m.profile === s.id)),
   }));
   const [at, setAt] = useState('');
   const target = at || boards[0]?.id || '';
@@ -63,7 +72,7 @@ function Latencies({ shown, sources, measured, space, arch, reload }: { shown: O
           { title: 'Predicted', number: true, cell: (r) => (r.predicted?.latency ? <>{latency(r.predicted.latency.us)} <small class="note">[{latency(r.predicted.latency.low_us)}, {latency(r.predicted.latency.high_us)}]{r.predicted.latency.calibrated ? '' : ', not calibrated'}</small></> : '–') },
           { title: 'Measured', number: true, cell: (r) => (r.last?.median_us != null ? <>{latency(r.last.median_us)} <small class="note">[{latency(r.last.low_us)}, {latency(r.last.high_us)}]</small></> : r.last ? <State of={r.last.state} /> : 'not yet') },
           { title: 'Measured to predicted', number: true, cell: (r) => (r.last?.median_us != null && r.predicted?.latency ? `${r.last.median_us >= r.predicted.latency.us ? '+' : '−'}${percent(Math.abs(r.last.median_us / r.predicted.latency.us - 1), 1)}, ${within(r.last, r.predicted) ?? ''} its interval` : '–') },
-          { title: 'How', cell: (r) => (r.last ? `${r.last.method}${r.last.n ? `, ${r.last.n} samples` : ''}${r.last.flags.length ? `, ${r.last.flags.join(', ')}` : ''}` : '–') }, { title: 'When', cell: (r) => ago(r.last?.created_at) },
+          { title: 'How', cell: (r) => (r.last ? `${r.last.method}${r.last.takes > 1 ? `, ${r.last.takes} takes` : ''}${r.last.n ? `, ${r.last.n} samples` : ''}${r.last.flags.length ? `, ${r.last.flags.join(', ')}` : ''}` : '–') }, { title: 'When', cell: (r) => ago(r.last?.created_at) },
         ]} />
       )}
       {boards.length > 0 && (
@@ -87,7 +96,7 @@ function Histograms({ measured, names }: { measured: Measurement[]; names: Map<s
     <>
     {accepted.length > wanted.length && <p class="note">The first {wanted.length} of {accepted.length} measurements that were accepted.</p>}
     <div class="pair">
-      {data.map((m) => (m.samples_us?.length ? <Samples key={m.id} samples={m.samples_us} low={m.low_us} high={m.high_us} title={title(m)} /> : <p class="note" key={m.id}>{title(m)}: its samples were removed to keep the database small.</p>))}
+      {data.map((m) => (m.samples_us?.length ? <Samples key={m.id} samples={m.samples_us} median={m.median_us} low={m.low_us} high={m.high_us} title={title(m)} /> : <p class="note" key={m.id}>{title(m)}: its samples were removed to keep the database small.</p>))}
     </div>
     </>
   );
@@ -119,15 +128,15 @@ function Accuracy({ arch, supernets, weights, by }: By) {
 
 /** Trains this network alone, from the weights that it inherits. */
 function FineTune({ arch, supernets, weights, by }: By) {
-  const [form, setForm] = useState({ name: '', epochs: '3', rate: '0.01' });
+  const [form, setForm] = useState({ name: null as string | null, epochs: '3', rate: '0.01' });
   if (!weights) return <Empty>No supernet of this space has weights for it yet.</Empty>;
-  const { supernet, checkpoint, dataset } = weights, name = form.name || `${supernets.find((s) => s.id === supernet)?.name ?? ''} ${arch.arch_id.slice(0, 6)}`;
+  const { supernet, checkpoint, dataset } = weights, name = form.name ?? `${supernets.find((s) => s.id === supernet)?.name ?? ''} ${arch.arch_id.slice(0, 6)}`;
   const set = (part: Partial<typeof form>) => setForm({ ...form, ...part });
   const start = () => post<{ supernet: Supernet }>('/supernets', { name, init_from: { supernet, checkpoint }, dataset, train: { regime: 'single', arch: arch.arch, epochs: Number(form.epochs), learning_rate: Number(form.rate) } }).then((a) => go(['supernets', a.supernet.id]));
   return (
     <div class="row">
       {by}
-      <label>Name <input value={name} maxLength={63} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
+      <label>Name <input value={name} required maxLength={63} onInput={(e) => set({ name: e.currentTarget.value })} /></label>
       <label>Epochs <input class="bound" type="number" min="0.1" step="any" value={form.epochs} onInput={(e) => set({ epochs: e.currentTarget.value })} /></label>
       <label>Learning rate <input class="bound" type="number" min="0" step="any" value={form.rate} onInput={(e) => set({ rate: e.currentTarget.value })} /></label>
       <Act do={start} done="It trains alone now.">Fine-tune</Act>

@@ -40,7 +40,7 @@ export function Jobs() {
   useTick(30000);
   useSignal(progress);
   const [n, setN] = useState(pageSize);
-  const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return value in all ? value : ''; };
+  const wanted = (name: string, all: Record<string, string>) => { const value = route.value.query.get(name) ?? ''; return Object.hasOwn(all, value) ? value : ''; };
   const [state, kind] = [wanted('state', states), wanted('kind', jobKinds)];
   const { data, error } = useLoaded(() => read(state, kind, n), `jobs ${state} ${kind} ${n}`, jobTopics, onJobsOrRemoved);
   const waiting = useList<Job>('/jobs?state=queued', ['job']);

@@ -249,13 +249,15 @@ function Form() {
   /** What the draft has of a kind that the form does not offer by itself, once it is known what it offers. */
   const further = (all: string[], shown: string[]) => (read ? [...new Set(all)].filter((k) => !shown.includes(k)) : []);
   const byLoss = typed.accuracy === 'evaluated' && judges.includes('loss');
+  const [named, setNamed] = useState(false); // by a person: a name that is cleared stays empty then
   const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
-  const draft: Draft = { ...typed, name: typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
+  const draft: Draft = { ...typed, name: named ? typed.name : typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
     limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k !== 'loss' || typed.accuracy === 'evaluated')), others: Object.fromEntries(Object.entries(typed.others).filter(([k, v]) => k !== 'dataset' || (net && v !== net.dataset))) };
   const set = (part: Partial<Draft>) => {
     const next = { ...typed, ...(read && { objectives }), ...part }; // what is typed early leaves the board to be chosen
     setTyped(next);
     setTouched(true);
+    if (part.name !== undefined) setNamed(true);
     setProblems([]);
     sessionStorage.setItem(stored + from, JSON.stringify(next));
     if (route.value.query.get('supernet')) setQuery({ supernet: '', checkpoint: '' }); // a reload goes by what was typed
@@ -331,7 +333,7 @@ function Form() {
             {strategy && <Options {...fields} strategy={strategy} />}
             {(draft.strategy !== 'random' || draft.baseline !== 'random') && <Check on={draft.baseline !== ''} set={(on) => set({ baseline: on ? source.data?.baseline || 'random' : '' })}>{draft.baseline || source.data?.baseline || 'random'} search beside it, at equal budget: shows what the strategy is worth</Check>}
             <div class="row">
-              <Count {...fields} name="evaluations" title="Evaluations" min={1} max={1000000} pointer="/evaluations" help="Candidates it may ask for; not asked when seconds are given." />
+              <Count {...fields} name="evaluations" title="Evaluations" min={1} max={1000000} empty={draft.seconds ? 'by time' : undefined} pointer="/evaluations" help="Candidates it may ask for; not asked when seconds are given." />
               <Count {...fields} name="seconds" title="Or seconds" min={1} max={10000000} empty="by number" pointer="/time_budget_s" help="How long it may search; the first tenth tells how many there is time for." />
               <Count {...fields} name="rounds" title="Rounds" min={1} max={5} pointer="/rounds" help="Between two, the front is measured and everything predicted anew." />
               <Count {...fields} name="population" title="Population" min={4} max={10000} pointer="/population" help="Candidates of a generation." />

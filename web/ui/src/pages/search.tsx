@@ -191,14 +191,14 @@ export function SearchPage({ id }: { id: string }) {
   }, [numbered, hueKey]);
   const points = useMemo(() => {
     const result: Point[] = [];
-    for (const e of numbered) {
+    if (keys.includes(x) && keys.includes(y)) for (const e of numbered) {
       const [v, vx, vy] = [hueKey ? e.numbers[hueKey] : undefined, e.numbers[x], e.numbers[y]];
       if (vx === undefined || vy === undefined) continue;
       const hue = byBoard ? hueOfBoard(e, measurers) : v === undefined ? null : (v - least) / (most - least || 1);
       result.push(new PointOf(e, x, y, vx, vy, toldBy(e.metric(x), e.metric(y)), e.strategy === search?.baseline, hue));
     }
     return result;
-  }, [numbered, x, y, hueKey, measurers.join(), search?.baseline]);
+  }, [numbered, keys, x, y, hueKey, measurers.join(), search?.baseline]);
 
   const otherId = query.get('vs') ?? '';
   const other = useGet<Front>(otherId && api`/searches/${otherId}/front`, ['front'], (d) => d['search'] === otherId || !/^se_/.test(otherId)); // whose id a name does not tell
@@ -266,8 +266,8 @@ export function SearchPage({ id }: { id: string }) {
       <div class="search-grid">
         <div class="beside">
           <Card title="Pareto front" class="main" note={<span role="status" title={candidates.size === byId.size ? '' : 'The baseline asks for some networks too: each is one candidate of either'}>{whole ? `${points.length === byId.size ? '' : `${counted(points.length)} of `}${counted(byId.size)} networks${candidates.size === byId.size ? '' : ` in ${counted(candidates.size)} candidates`}` : `${counted(candidates.size)} of ${total ? counted(total) : '…'} candidates read…`}{items.length > 0 && `, ${items.length} on the ${front.data?.stage ?? 'present'} front`}</span>}>
-            <AxisChoice x={x} y={y} log={log} logY={logY} of={keys.map((k) => [k, nameOf(k)])} />
-            {points.length === 0 ? <Empty>{search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
+            <AxisChoice x={x} y={y} log={log} logY={logY} of={[...new Set([...keys, x, y])].map((k) => [k, keys.includes(k) ? nameOf(k) : `${nameOf(k)} (unknown here)`])} />
+            {points.length === 0 ? <Empty>{whole && candidates.size > 0 ? 'No candidate of this search has both of these metrics.' : search.state === 'failed' ? 'The search failed before its strategy had asked for a candidate.' : 'Candidates appear here as soon as the strategy has asked for the first ones.'}</Empty> : (
               <Scatter name={search.name} points={points} drawn={entries} x={axis(x, log)} y={axis(y, logY)} against={against} rangeX={ranges[x]} rangeY={ranges[y]} pending={filter !== settledFilter} zoom={query.get('z') ?? ''} onZoom={(z) => setQuery({ z })} onRanges={changeBoth} hue={hue} kinds={byBoard ? [...measurers.map((b) => profiles[b] ?? b), ...(measurers.length > 1 ? ['several boards'] : [])] : undefined} selected={selected} onPick={pick} describe={describe}
                 summary={`Scatter of ${points.length} candidates: ${nameOf(y)} over ${nameOf(x)}; ${items.length} on the front.${[x, y].map((key) => limitWords(nameOf(key), key, limitsOn(search, key))).join('')}`}>
                 <Limits ranges={ranges} keys={[...keys, ...genes]} names={names} change={change}>
@@ -277,7 +277,7 @@ export function SearchPage({ id }: { id: string }) {
             )}
             <div class="toolbar under">
               <label>Colour by <Select value={hueKey} set={(by) => setQuery({ by })} of={[['', 'source'], ...(measurers.length > 0 ? [['board', 'board that measured it'] as const] : []), ...shades.map((k) => [k, names.title(k)] as const)]} /></label>
-              <CompareWith search={search} chosen={otherId} found={other.data && against.length} />
+              <CompareWith search={search} chosen={otherId} found={other.data && against.length} error={other.data ? null : other.error} />
               <Replay last={lastGeneration} range={ranges['generation']} change={change} />
             </div>
           </Card>

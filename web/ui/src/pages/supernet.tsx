@@ -2,7 +2,7 @@ import { useMemo } from 'preact/hooks';
 import { api, get, post, type Checkpoint, type Estimation, type Job, type Series, type Space, type Supernet } from '../api';
 import { seriesCsv, saveAs } from '../export';
 import { ago, percent, short, significant } from '../format';
-import { quoted } from '../draft';
+import { commandAbout } from '../draft';
 import { isActive, useJob } from '../jobs';
 import { Lines, type Curve } from '../lines';
 import type { Mark } from '../marks';
@@ -133,7 +133,7 @@ export function SupernetPage({ id }: { id: string }) {
           <Curves title="Top-1 on the validation split" wanted={accuracy} {...drawn} steady none="The curves begin with the first checkpoint." format={(v) => percent(v, 1)} percent height={300} />
         </Card>
         <Card title="Inherited against stand-alone accuracy" class="wide" note={report && `${report.n} networks, ${ago(report.created_at)}`}>
-          {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>espalier supernet estimate {quoted(s.name)} -n 12 --wait</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
+          {report ? <Rank report={report} /> : estimations.data && <Empty>Not known yet. <code>{commandAbout('espalier supernet estimate', s.name, '-n 12 --wait')}</code> trains some subnets alone and tells whether the supernet ranks them rightly.</Empty>}
         </Card>
         {has('loss') && <div class="wide"><Smoothing weight={view.weight} /></div>}
         <Card title="Loss"><Curves title="Loss" wanted={losses} {...drawn} format={(v) => v.toFixed(3)} /></Card>
