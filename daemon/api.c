@@ -148,6 +148,12 @@ int api_query_word(const struct api_call *call, const char *name, const char *co
     return parameter_refuse(err, ESP_EPARSE, name, " must be %s", choice);
 }
 
+int api_of_query(int r, const char *name, struct err *err) {
+    if (err != NULL && (r == ESP_ENOTFOUND || r == ESP_EINVAL || r == ESP_EPARSE))
+        snprintf(err->pointer, sizeof(err->pointer), "?%s", name);
+    return r;
+}
+
 bool api_is_dry(const struct api_call *call) {
     const char *dry = api_query(call, "dry_run");
     return dry != NULL && strcmp(dry, "true") == 0;
@@ -194,6 +200,8 @@ int api_name(const cJSON *body, struct err *err, const char **ret_name) {
         if ((unsigned char)*p < 0x20 || *p == 0x7f || *p == '/')
             return err_set(err, ESP_EINVAL, "/name",
                            "a name holds no control characters and no '/'");
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) /* addresses are folded at these */
+        return err_set(err, ESP_EINVAL, "/name", "a name is neither \".\" nor \"..\"");
     if (name[0] == ' ' || name[strlen(name) - 1] == ' ')
         return err_set(err, ESP_EINVAL, "/name", "a name neither begins nor ends with a space");
     if (id_is_any(name)) /* it would be taken for that thing */

@@ -104,6 +104,9 @@ int api_query_int(const struct api_call *call, const char *name, int64_t min, in
 /* ESP_EPARSE when the parameter is there and none of words (NULL-terminated). */
 int api_query_word(const struct api_call *call, const char *name, const char *const *words,
                    struct err *err);
+/* Of what r was found wrong with a thing that the query names: the refusal points at the parameter,
+ * as there is no body. Returns r. */
+int api_of_query(int r, const char *name, struct err *err);
 /* Of a route with the parameter dry_run: whether the call only says what it would do. A key would
  * give the real creation the answer of its trial: ESP_EPARSE, as for another word than true and
  * false. */

@@ -206,7 +206,7 @@ static int list_calibrations(struct api_call *call, struct err *err) {
     if (r == 0 && page.after != NULL && !store_calibration_is_cursor(page.after))
         r = api_no_cursor(page.after, err);
     if (r == 0 && ref != NULL)
-        r = api_find_profile(call->sql, ref, err, profile);
+        r = api_of_query(api_find_profile(call->sql, ref, err, profile), "profile", err);
     return r != 0 ? r
                   : store_calibration_list(call->sql, ref != NULL ? profile : NULL, &page, err,
                                            &call->answer);

@@ -91,7 +91,7 @@ static int list_prices(struct api_call *call, struct err *err) {
     char profile[ID_MAX];
     int r = api_page(call, "ep_", err, &page);
     if (r == 0 && ref != NULL)
-        r = api_find_profile(call->sql, ref, err, profile);
+        r = api_of_query(api_find_profile(call->sql, ref, err, profile), "profile", err);
     return r != 0 ? r
                   : store_energy_list(call->sql, ref != NULL ? profile : NULL, &page, err,
                                       &call->answer);

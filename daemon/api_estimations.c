@@ -133,7 +133,7 @@ static int list_estimations(struct api_call *call, struct err *err) {
     const char *ref = api_query(call, "supernet");
     int r = api_page(call, "job_", err, &page);
     if (r == 0 && ref != NULL)
-        r = store_supernet_get(call->sql, ref, err, &supernet);
+        r = api_of_query(store_supernet_get(call->sql, ref, err, &supernet), "supernet", err);
     if (r == 0)
         r = store_estimation_list(call->sql,
                                   cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id")), &page,

@@ -130,7 +130,7 @@ static int list_evaluations(struct api_call *call, struct err *err) {
     if (r == 0)
         r = api_query_word(call, "split", splits, err);
     if (r == 0 && ref != NULL)
-        r = store_supernet_get(call->sql, ref, err, &supernet);
+        r = api_of_query(store_supernet_get(call->sql, ref, err, &supernet), "supernet", err);
     filter.supernet = cJSON_GetStringValue(cJSON_GetObjectItem(supernet, "id"));
     if (r == 0)
         r = store_evaluation_list(call->sql, &filter, &page, err, &call->answer);

@@ -175,7 +175,7 @@ static int list_measurements(struct api_call *call, struct err *err) {
     if (r == 0)
         r = api_query_word(call, "kind", kinds, err);
     if (r == 0 && ref != NULL)
-        r = api_find_profile(call->sql, ref, err, profile);
+        r = api_of_query(api_find_profile(call->sql, ref, err, profile), "profile", err);
     if (ref != NULL)
         filter.profile = profile;
     return r != 0 ? r : store_measurement_list(call->sql, &filter, &page, err, &call->answer);

@@ -71,8 +71,8 @@ static int read_request(const cJSON *body, struct request *request, struct err *
     static const char *const keys[] = {"dry_run", "kinds", "older_than_s", NULL};
     request->age_s = AGE_DEFAULT_S;
     int r = json_only(body, "", keys, err);
-    if (r == 0)
-        r = json_bool_opt(body, "", "dry_run", err, &request->dry_run);
+    if (r == 0 && cJSON_HasObjectItem(body, "dry_run")) /* null is no leave to remove */
+        r = json_bool(body, "", "dry_run", err, &request->dry_run);
     if (r == 0)
         r = json_int_opt(body, "", "older_than_s", 0, INT64_C(3200000000), err, &request->age_s);
     if (r == 0)

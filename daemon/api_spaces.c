@@ -236,9 +236,9 @@ static int describe(struct api_call *call, const struct space *space, const char
     struct energy_fit prices;
     cJSON *prices_doc = NULL;
     struct arch arch;
-    int r = arch_parse(space, text, strlen(text), err, &arch);
+    int r = api_of_query(arch_parse(space, text, strlen(text), err, &arch), "arch", err);
     if (r == 0 && profile != NULL)
-        r = load_latency(call, space, &arch, profile, err, &latency);
+        r = api_of_query(load_latency(call, space, &arch, profile, err, &latency), "profile", err);
     if (r == 0 && latency.id[0] != '\0') /* no imported model */
         r = store_energy_in_force(call->sql, latency.id, err, &prices_doc, &prices);
     if (prices_doc != NULL) {
@@ -260,7 +260,7 @@ static int get_arch(struct api_call *call, struct err *err) {
     if (name == NULL || text == NULL)
         return err_set(err, ESP_EINVAL, name == NULL ? "?space" : "?arch",
                        "the parameters space and arch are needed");
-    int r = spaces_load(call->sql, name, err, &space, NULL);
+    int r = api_of_query(spaces_load(call->sql, name, err, &space, NULL), "space", err);
     if (r == 0)
         r = describe(call, space, text, err);
     space_destroy(space);

@@ -197,7 +197,8 @@ int search_sources_boards(const struct search_sources *sources) {
 int search_sources_check_measurements(const struct search_sources *sources, struct err *err) {
     const cJSON *asked = cJSON_GetObjectItemCaseSensitive(sources->body, "measurements");
     int boards = search_sources_boards(sources);
-    if (asked == NULL || (boards > 0 && cJSON_GetNumberValue(asked) >= 2 * boards))
+    if (!json_has(sources->body, "measurements") ||
+        (boards > 0 && cJSON_GetNumberValue(asked) >= 2 * boards))
         return 0;
     if (boards == 0)
         return err_set(err, ESP_EINVAL, "/measurements",

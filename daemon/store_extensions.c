@@ -33,7 +33,8 @@ int store_search_load(struct sql *sql, const char *ref, struct err *err,
     int parsed = 0;
     sql_query(
         sql, &rows,
-        "SELECT id, state, job, body, coalesce(json_extract(result, '$.evaluations'), "
+        "SELECT id, " STORE_SEARCH_STATE
+        ", job, body, coalesce(json_extract(result, '$.evaluations'), "
         "evaluations_done), coalesce(json_extract(body, '$.evaluations'), 0), "
         "coalesce(json_extract(result, '$.stagnated'), 0), coalesce((SELECT kind = 'results' FROM "
         "jobs WHERE jobs.id = searches.job), 0), coalesce((SELECT max(version) FROM fronts WHERE "

@@ -40,8 +40,7 @@
     "searches.supernet) AS supernet_name, space, coalesce("                                        \
     BODY("dataset")                                                                                \
     ", (SELECT dataset FROM supernets WHERE supernets.id = searches.supernet)) AS dataset, "\
-    "CASE WHEN EXISTS (SELECT 1 FROM jobs s WHERE s.id = searches.job AND s.state = 'canceling') "     \
-    "THEN 'canceling' ELSE " STORE_HELD_STATE("searches") " END AS state, stage, "                                                                                      \
+    STORE_SEARCH_STATE " AS state, stage, "                                                        \
     BODY("objectives")                                                                             \
     " AS \"objectives@json\", coalesce("                                                           \
     BODY("constraints")                                                                            \
@@ -169,15 +168,17 @@ int store_search_list(struct sql *sql, const struct sql_page_args *page, struct 
 }
 
 static int refuse_delete(struct sql *sql, const char *id, struct err *err) {
-    int64_t stopping = 0;
-    int r = sql_get_int(sql, err, &stopping, NULL,
-                        "SELECT count(*) FROM jobs WHERE subject = ?1 AND state = 'canceling'", "t",
-                        id);
+    char state[16] = "running";
+    int r = sql_get_text(sql, err, state, sizeof(state),
+                         "SELECT " STORE_SEARCH_STATE " FROM searches WHERE id = ?1", "t", id);
     if (r != 0)
         return r;
-    return err_set(err, ESP_ECONFLICT, NULL,
-                   stopping > 0 ? "the search is being stopped: remove it when it has ended"
-                                : "the search is running: cancel it first");
+    if (strcmp(state, "canceling") == 0)
+        return err_set(err, ESP_ECONFLICT, NULL,
+                       "the search is being stopped: remove it when it has ended");
+    bool waits = strcmp(state, "queued") == 0 || strcmp(state, "paused") == 0;
+    return err_set(err, ESP_ECONFLICT, NULL, "the search is %s: cancel it first",
+                   waits ? state : "running");
 }
 
 int store_search_delete(struct store_tx *tx, const char *id, struct err *err, cJSON **ret_users) {

@@ -8,7 +8,13 @@
 #include "daemon/ids.h"
 #include "daemon/job_machine.h"
 #include "daemon/store.h"
+#include "daemon/store_jobs.h"
 #include "daemon/store_sql.h"
+
+/* SQL: the state of a row of searches as it is told, which is also that of its job. */
+#define STORE_SEARCH_STATE                                                                         \
+    "CASE WHEN EXISTS (SELECT 1 FROM jobs s WHERE s.id = searches.job AND s.state = 'canceling') " \
+    "THEN 'canceling' ELSE " STORE_HELD_STATE("searches") " END"
 
 struct new_search {
     const char *name;

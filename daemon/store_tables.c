@@ -16,7 +16,7 @@
     "(SELECT json_object("                                                                         \
     "  'needed', count(*), "                                                                       \
     "  'measured', coalesce(sum(m.state = 'accepted'), 0), "                                       \
-    "  'failed', coalesce(sum(" DEAD "), 0), "                                                     \
+    "  'failed', coalesce(sum(m.state = 'failed'), 0), "                                           \
     "  'coverage', coalesce(avg(m.state = 'accepted'), 0), "                                       \
     "  'spread', avg(CASE m.state WHEN 'accepted' THEN " REPEAT_SPREAD " END), "                   \
     "  'spread_worst', max(CASE m.state WHEN 'accepted' THEN " REPEAT_SPREAD " END), "             \

@@ -21,9 +21,9 @@
     "(SELECT json_object("                                                                         \
     "  'phase', 'measuring', "                                                                     \
     "  'done', done, "                                                                             \
-    "  'total', done + rest, "                                                                     \
+    "  'total', done + rest + gone, "                                                              \
     "  'unit', 'measurements', "                                                                   \
-    "  'fraction', done * 1.0 / max(done + rest, 1), "                                             \
+    "  'fraction', done * 1.0 / max(done + rest + gone, 1), "                                      \
     "  'eta_s', rest * (SELECT avg(pause) / 1e6 FROM ("                                           \
     "    SELECT pause, max(CASE WHEN place = n / 2 + 1 THEN pause END) OVER () AS median FROM ("   \
     "    SELECT pause, row_number() OVER (ORDER BY pause) AS place, count(*) OVER () AS n FROM ("  \
@@ -32,13 +32,15 @@
     "    e.measurement WHERE e.table_id = jobs.subject AND m.finished_us >= begun "                \
     "    ORDER BY at DESC LIMIT " STORE_TABLE_PACE "))) WHERE pause <= " STORE_TABLE_AWAY " * "    \
     "    median OR median = 0) "                                                                   \
-    ") FROM (SELECT count(*) - coalesce(sum(open), 0) AS done, "                                   \
+    ") FROM (SELECT count(*) - coalesce(sum(open + gone), 0) AS done, "                            \
+    "  coalesce(sum(gone), 0) AS gone, "                                                           \
     "  coalesce(sum(open), 0) + (SELECT count(*) FROM measurements o JOIN table_entries e ON "     \
     "    e.measurement = o.repeats WHERE e.table_id = jobs.subject AND o.repeats IS NOT NULL AND " \
     "    o.state IN ('queued', 'leased', 'running')) AS rest, "                                    \
     "  (SELECT max(a.started_us) FROM job_attempts a WHERE a.job = jobs.id) AS begun "             \
-    "  FROM (SELECT m.state IN ('queued', 'leased', 'running') AS open FROM table_entries e JOIN " \
-    "    measurements m ON m.id = e.measurement WHERE e.table_id = jobs.subject)))"
+    "  FROM (SELECT m.state IN ('queued', 'leased', 'running') AS open, m.state = 'canceled' AS "  \
+    "    gone FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE e.table_id = " \
+    "    jobs.subject)))"
 /* clang-format on */
 
 struct table_entry {
