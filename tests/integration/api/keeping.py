@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 import bed
 import data
 from proxy import Proxy
+from client import problem
 from stack import CLI
 from suite import at_end, check, equal, test, wait_for
 from terminal import Terminal
@@ -243,6 +244,11 @@ def stopping():
     equal(answer["search"]["state"], "canceling", "what the answer says")
     wait_for("its end", lambda: client.get(f"/searches/{name}")["state"] == "canceled", 30)
     stack.cli("search", "resume", "stopped")
+    client.post(f"/searches/{name}/pause", {}, 202)
+    wait_for("its pause", lambda: client.get(f"/searches/{name}")["state"] == "paused", 60)
+    check("is paused: cancel it first" in problem(client.request("DELETE", f"/searches/{name}"), 409)["detail"], "why it stays")
+    check("is paused: one that is done" in problem(client.request("POST", f"/searches/{name}/extend", {"evaluations": 200000}), 409)["detail"], "why it is not extended")
+    client.post(f"/searches/{name}/resume", {}, 202)
     wait_for("that it runs", lambda: client.get(f"/searches/{name}")["state"] == "running", 60)
     equal(stack.cli("search", "cancel", "stopped", "--wait"), "stopped: cancelled", "the client's words")
     equal(client.get(f"/searches/{name}")["state"], "canceled", "it has stopped")

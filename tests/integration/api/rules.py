@@ -177,10 +177,20 @@ def unknown_members():
     problem(client.request("POST", "/supernets", body), (400, 422), pointer="/train/rate")
 
 
+@test("what the query of a GET names and there is not is refused at its parameter, for there is no body")
+def of_the_query():
+    bed.supernet()
+    paths = [(f"/{noun}?profile=nope", "profile") for noun in ("measurements", "calibrations", "energy_prices")] + [(f"/{noun}?supernet=nope", "supernet") for noun in ("estimations", "evaluations")]
+    paths += [("/archs?space=nope&arch=r28", "space"), (f"/archs?space=tiny&arch={quote(data.SMALL_ARCH)}&profile=nope", "profile")]
+    for path, name in paths:
+        problem(bed.client().request("GET", path), 404, "not_found", f"?{name}")
+    problem(bed.client().request("GET", "/archs?space=tiny&arch=r1"), (400, 422), pointer="?arch")
+
+
 @test("a name that looks like an id, or could not stand in an address, is refused")
 def names():
     client = bed.client()
-    for name in ("se_0123456789abcdefghjkmnpqrs", "dev_0123456789abcdefghjkmnpqrs", "a/b", "a\nb", " a", "a ", ""):
+    for name in ("se_0123456789abcdefghjkmnpqrs", "dev_0123456789abcdefghjkmnpqrs", "a/b", "a\nb", " a", "a ", ".", "..", ""):
         for path, body in (("/tokens", {"kind": "enrolment"}), ("/searches", bed.search_body("n"))):
             problem(client.request("POST", path, {**body, "name": name}), 422, "invalid_value" if name else None, "/name")
     client.expect(201, "POST", "/tokens", {"kind": "enrolment", "name": "dev_0123"})

@@ -51,7 +51,7 @@ def prune():
     blind = stack.cli_run("prune", "--older-than", "0s", "--json")
     check(blind.returncode == 2 and "--json" in blind.stderr and not blind.stdout, "--json without --yes", blind)
     equal(counts(client.post("/prune", {"dry_run": True, "older_than_s": 0}, 200)), kinds, "nothing has gone")
-    for body, pointer in (({"kinds": ["all"]}, "/kinds/0"), ({"kinds": []}, "/kinds"), ({"older_than_s": -1}, "/older_than_s"), ({"force": True}, "/force")):
+    for body, pointer in (({"kinds": ["all"]}, "/kinds/0"), ({"kinds": []}, "/kinds"), ({"older_than_s": -1}, "/older_than_s"), ({"force": True}, "/force"), ({"dry_run": None}, "/dry_run")):
         answer = client.expect(422, "POST", "/prune", body).doc
         equal(answer["errors"][0]["pointer"], pointer, f"what is wrong with {body}")
 
