@@ -84,7 +84,12 @@ static void add_path_parameters(cJSON *list, const cJSON *about, const char *pat
 }
 
 /* Its answer, JSON, has an ETag. */
-static bool tagged(const struct api_route *route) {
+static bool tagged(const struct api_route *route, const cJSON *about) {
+    const cJSON *answer;
+    cJSON_ArrayForEach(answer, cJSON_GetObjectItem(about, "answers")) {
+        if (cJSON_IsString(answer) && strchr(answer->valuestring, '/') != NULL)
+            return false; /* a file or a text is sent as it is */
+    }
     return strcmp(route->method, "GET") == 0 && route->read != NULL;
 }
 
@@ -95,7 +100,7 @@ static int add_parameters(cJSON *operation, const struct api_route *route, const
     int r = add_query(list, about, whole, route->query, err);
     if (r == 0 && api_takes_key(route))
         r = add_parameter(list, about, whole, "Idempotency-Key", err);
-    if (r == 0 && tagged(route))
+    if (r == 0 && tagged(route, about))
         r = add_parameter(list, about, whole, "If-None-Match", err);
     if (r == 0 && api_takes_if_match(route))
         r = add_parameter(list, about, whole, "If-Match", err);
@@ -148,7 +153,7 @@ static void add_answers(cJSON *operation, const struct api_route *route, const c
         if (cJSON_IsString(answer))
             add_content(response, answer->valuestring);
     }
-    if (tagged(route))
+    if (tagged(route, about))
         cJSON_AddItemToObject(responses, "304", reference("responses", "NotModified"));
     cJSON_AddItemToObject(responses, "4XX", reference("responses", "Problem"));
     cJSON_AddItemToObject(responses, "5XX", reference("responses", "Problem"));

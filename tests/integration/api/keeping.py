@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 
 import bed
 import data
-from proxy import Proxy
 from client import problem
+from proxy import Proxy
 from stack import CLI
 from suite import at_end, check, equal, test, wait_for
 from terminal import Terminal
