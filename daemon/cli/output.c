@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
 #include "daemon/cli/cli.h"
 
 enum { CELL_SIZE = 1024, COLUMNS_MAX = 40, SHOWN_SLOTS = 8, SHOWN_SIZE = 4096 };
+#define BLANKS " \t\r\n"
 
 static void scaled(double value, const char *unit, char *text, int size) {
     static const char *const prefixes[] = {"", "k", "M", "G", "T"};
@@ -246,10 +248,26 @@ bool cli_can_ask(void) {
     return isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 }
 
+/* "y" or "yes" in any case, with blanks around it. */
+static bool is_yes(const char *line) {
+    static const char *const words[] = {"y", "yes"};
+    line += strspn(line, BLANKS);
+    size_t len = strcspn(line, BLANKS);
+    if (line[len + strspn(line + len, BLANKS)])
+        return false;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (len == strlen(words[i]) && !strncasecmp(line, words[i], len))
+            return true;
+    return false;
+}
+
 int cli_ask_removal(const char *question) {
-    char line[16];
+    char *line = NULL;
+    size_t size = 0;
     fprintf(stderr, "%s [y/N] ", question);
-    if (fgets(line, sizeof(line), stdin) != NULL && (line[0] == 'y' || line[0] == 'Y'))
+    bool yes = getline(&line, &size, stdin) > 0 && is_yes(line);
+    free(line);
+    if (yes)
         return -1;
     fputs("Nothing was removed.\n", stderr);
     return CLI_FAILURE;

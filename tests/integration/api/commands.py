@@ -576,17 +576,20 @@ def asked_before_removal():
             client.post("/spaces", data.space(name=f"doomed-{i}"), 201)
         return [f"doomed-{i}" for i in range(n)]
     names = add(7)
-    for typed in ("n\n", "\n", "\x04"):
+    for typed in ("n\n", "\n", "\x04", "yellow\n", "Yes please\n", "y n\n", "yesyes\n", "ye\n", "y" + 20 * " " + "not\n"):
         terminal = Terminal("space", "rm", *names, url=stack.url)
         terminal.wait_for("the question", r"Remove doomed-0, doomed-1, doomed-2, doomed-3, doomed-4 and 2 more\? \[y/N\]")
         terminal.type(typed)
         equal(terminal.ended(), 1, f"exit code of {typed!r}")
         check("Nothing was removed." in terminal.text, "the words", terminal.text)
         equal(len(there()), 7, "spaces")
-    terminal = Terminal("space", "rm", *names, url=stack.url)
-    terminal.wait_for("the question", r"\[y/N\]")
-    terminal.type("y\n")
-    equal((terminal.ended(), there()), (0, []), "when the answer is yes")
+    for typed in ("y\n", "Y\n", "yes\n", " \tYeS  \n"):
+        terminal = Terminal("space", "rm", *names, url=stack.url)
+        terminal.wait_for("the question", r"\[y/N\]")
+        terminal.type(typed)
+        equal((terminal.ended(), there()), (0, []), f"when the answer is {typed!r}")
+        names = add(2)
+    stack.cli("space", "rm", *names)
     for option in ("--yes", "-y", "--json"):
         terminal = Terminal("space", "rm", *add(1), option, url=stack.url)
         equal((terminal.ended(), there(), "[y/N]" in terminal.text), (0, [], False), option)
