@@ -86,6 +86,7 @@ int http_client_create(const struct http_client_options *options, struct err *er
         goto out;
     curl_easy_setopt(client->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(client->curl, CURLOPT_PATH_AS_IS, 1L); /* a name may be ".." */
     curl_easy_setopt(client->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
     curl_easy_setopt(client->curl, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(client->curl, CURLOPT_USERAGENT,

@@ -186,3 +186,21 @@ def small_things():
         check(done.returncode == 2 and "at a time" in done.stderr, f"two ways to print: {words}", done)
     done = run("help", "serach")
     check(done.returncode == 2 and 'did you mean "search"' in done.stderr, "help of nothing", done.stderr)
+
+
+@test("a word that is a dot or two is a name as all others: nothing else is asked for")
+def dots():
+    asked = []
+
+    def answer(method, path):
+        asked.append(f"{method} {path}")
+        return 404, {"title": "no", "status": 404, "code": "not_found", "detail": "no", "errors": []}
+    with Played(answer) as daemon:
+        for word in (".", "..", "../spaces"):
+            for words in (("search", "show", word), ("search", "front", word), ("space", "rm", word)):
+                equal(daemon.run(*words).returncode, 3, f"exit code of {words}")
+    names = (".", "..", "..%2Fspaces")
+    equal(asked, [request for name in names for request in (f"GET /searches/{name}", f"GET /searches/{name}/front", f"DELETE /spaces/{name}")], "requests")
+    for word in (".", ".."):
+        done = bed.daemon().cli_run("search", "show", word)
+        equal((done.returncode, done.stdout, done.stderr), (3, "", f'espalier: there is no search "{word}"\n'), f"of {word}")
