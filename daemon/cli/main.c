@@ -87,6 +87,13 @@ static int move_leading_options(int argc, char **argv) {
     return -1;
 }
 
+/* What a noun without a verb can do; asked for by its option, or for want of a verb. */
+static int list_verbs(const char *noun, const char *option) {
+    bool help = !strcmp(option, "--help") || !strcmp(option, "-h");
+    print_commands(help ? stdout : stderr, noun, "espalier ");
+    return help ? CLI_OK : CLI_USAGE;
+}
+
 static int command_line(int argc, char **argv) {
     move_help(argc, argv);
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
@@ -111,10 +118,8 @@ static int command_line(int argc, char **argv) {
         if (argc > 2 && !strcmp((*c)->verb, argv[2]))
             return run(*c, argc - 2, argv + 2);
     }
-    if (noun_known && (argc < 3 || !strcmp(argv[2], "--help") || !strcmp(argv[2], "-h"))) {
-        print_commands(argc < 3 ? stderr : stdout, argv[1], "espalier ");
-        return argc < 3 ? CLI_USAGE : CLI_OK;
-    }
+    if (noun_known && (argc < 3 || argv[2][0] == '-')) /* options alone are no verb */
+        return list_verbs(argv[1], argc > 2 ? argv[2] : "");
     return noun_known ? hint_unknown(argv[1], argv[2]) : hint_unknown(NULL, argv[1]);
 }
 

@@ -419,6 +419,13 @@ def leading():
         done = ends(*words)
         equal(done.returncode, 2, f"exit code of {words}")
         check(said in done.stderr, "the reason", done.stderr)
+    verbs = ends("search")
+    for words in (("--url", stack.url, "search"), ("search", "--url", stack.url), ("--json", "search"), ("--json", "search", "--url", stack.url)):
+        done = ends(*words)
+        equal((done.returncode, done.stdout, done.stderr), (2, "", verbs.stderr), f"a noun without a verb: {words}")
+    check("espalier search create" in verbs.stderr and "espalier space" not in verbs.stderr, "its commands", verbs.stderr)
+    done = ends("--url", stack.url, "search", "--help")
+    equal((done.returncode, done.stdout, done.stderr), (0, verbs.stderr, ""), "when help is asked for")
     done = stack.cli_run("doctor", "--json")
     checks = json.loads(done.stdout)
     equal(done.returncode, 0 if all(one["ok"] for one in checks) else 1, "exit code")
