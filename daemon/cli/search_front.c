@@ -404,7 +404,8 @@ static void print_front(struct cli *cli, const char *search, const cJSON *front,
     cJSON_Delete(doc);
 }
 
-static int print_best(struct cli *cli, const cJSON *items, const char *search) {
+/* As JSON where no other form is asked for; archs: its text alone. */
+static int print_best(struct cli *cli, const cJSON *items, const char *search, bool archs) {
     const cJSON *best = front_best(items);
 
     if (!best) {
@@ -415,7 +416,12 @@ static int print_best(struct cli *cli, const cJSON *items, const char *search) {
                 search);
         return CLI_NOT_FOUND;
     }
-    cli->json = true;
+    if (archs) {
+        puts(cli_text(best, "arch"));
+        return CLI_OK;
+    }
+    if (!cli_is_plain(cli))
+        cli->json = true;
     cli_print_plain(cli, best);
     return CLI_OK;
 }
@@ -435,7 +441,8 @@ static int front_run(struct cli *cli, int argc, char **argv) {
          "be repeated",
          &limits},
         {"best", 'b', OPTION_FLAG, NULL, 0, 0, "",
-         "the feasible point of highest top-1 alone (as JSON)", &best},
+         "the feasible point of highest top-1 alone (as JSON, if nothing else is asked for)",
+         &best},
         {"archs", 'a', OPTION_FLAG, NULL, 0, 0, "", "archs only, a line each", &archs},
         CLI_COMMON_ROWS(cli)};
     struct err err = {0};
@@ -445,6 +452,9 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
+    if (archs && cli_is_plain(cli))
+        return cli_usage("--archs prints the networks' texts: not with --json, --jsonl, --get or "
+                         "--output name");
     snprintf(path, sizeof(path), "/searches/%.200s/front", cli_encode(argv[first]));
     code = query_add(path, "objectives", &objectives);
     if (code < 0)
@@ -458,7 +468,7 @@ static int front_run(struct cli *cli, int argc, char **argv) {
     }
     code = CLI_OK;
     if (best) {
-        code = print_best(cli, cli_item(doc, "items"), argv[first]);
+        code = print_best(cli, cli_item(doc, "items"), argv[first], archs);
     } else if (archs) {
         cJSON_ArrayForEach(item, cli_item(doc, "items")) puts(cli_text(item, "arch"));
     } else if (!cli_print_plain(cli, cli_streams(cli) ? cli_item(doc, "items") : doc)) {

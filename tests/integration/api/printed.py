@@ -204,3 +204,29 @@ def dots():
     for word in (".", ".."):
         done = bed.daemon().cli_run("search", "show", word)
         equal((done.returncode, done.stdout, done.stderr), (3, "", f'espalier: there is no search "{word}"\n'), f"of {word}")
+
+
+@test("search front --best and --archs heed the options of how answers are printed, or refuse them")
+def best_and_archs():
+    items = [{"arch_id": f"id-{arch}", "arch": arch, "feasible": feasible, "metrics": {"top1": {"value": top1}}} for arch, top1, feasible in (("low", 0.5, True), ("best", 0.7, True), ("beyond", 0.9, False))]
+    best = items[1]
+    with Played(by_path(searches_s={"state": "done", "objectives": []}, searches_s_front={"items": items}, searches_t_front={"items": items[2:]})) as daemon:
+        def printed(*options):
+            done = daemon.run("search", "front", "s", *options)
+            equal((done.returncode, done.stderr), (0, ""), f"{options}")
+            return done.stdout
+        for options in (("--best",), ("--best", "--json"), ("--best", "--jsonl")):
+            equal(json.loads(printed(*options)), best, f"{options}")
+        check(printed("--best") == printed("--best", "--json") != printed("--best", "--jsonl"), "a document for people and for --json")
+        equal(printed("--best", "--jsonl").count("\n"), 1, "lines of --jsonl")
+        equal(printed("--best", "-o", "name"), "id-best\n", "its id")
+        check(printed("--best", "-o", "name") in printed("-o", "name").splitlines(keepends=True), "as the list prints it")
+        equal([printed("--best", "--get", path) for path in ("arch", "metrics.top1.value")], ["best\n", "0.7\n"], "members")
+        equal(printed("--archs"), "low\nbest\nbeyond\n", "texts")
+        equal([printed("--archs", "--best"), printed("--best", "--archs")], ["best\n", "best\n"], "the best one's text")
+        done = daemon.run("search", "front", "t", "--best", "--archs")
+        check(done.returncode == 3 and not done.stdout and "no point meets the constraints" in done.stderr, "without a best one", done)
+    for form in (("--json",), ("--jsonl",), ("--get", "0.arch"), ("-o", "name")):
+        for options in (("--archs",), ("--best", "--archs")):
+            done = run("search", "front", "s", *options, *form)
+            check((done.returncode, done.stdout) == (2, "") and "--archs prints the networks' texts" in done.stderr, f"{options} {form}", done)
