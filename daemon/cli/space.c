@@ -68,6 +68,30 @@ static int add_run(struct cli *cli, int argc, char **argv) {
     return code < 0 ? CLI_OK : code;
 }
 
+/* A metric a row, and what the table of latencies lacks. */
+static void print_quantiles(struct cli *cli, const cJSON *doc) {
+    static const struct column columns[] = {
+        {"METRIC", "metric", CELL_TEXT}, {"MIN", "min", CELL_REAL}, {"P5", "p5", CELL_REAL},
+        {"MEDIAN", "median", CELL_REAL}, {"P95", "p95", CELL_REAL}, {"MAX", "max", CELL_REAL}};
+    const cJSON *metric = NULL, *quantiles = cli_item(doc, "quantiles");
+    double missing = cli_number(doc, "missing_entries");
+    cJSON *rows = cJSON_CreateArray();
+
+    cJSON_ArrayForEach(metric, quantiles) {
+        cJSON *row = cJSON_Duplicate(metric, true);
+        cJSON_AddStringToObject(row, "metric", metric->string);
+        cJSON_AddItemToArray(rows, row);
+    }
+    cli_table(cli, rows, columns, COUNT(columns));
+    if (missing > 0)
+        fprintf(stderr,
+                "%.0f entries of the latency table are missing, which %s: espalier latency build\n",
+                missing,
+                cli_item(quantiles, "latency_us") ? "widens its intervals"
+                                                  : "leaves subnets unknown");
+    cJSON_Delete(rows);
+}
+
 static int sample_run(struct cli *cli, int argc, char **argv) {
     const char *profile = NULL;
     int64_t n = 1000, seed = 1;
@@ -77,11 +101,8 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "", "predict their latency on this profile",
          &profile},
         CLI_COMMON_ROWS(cli)};
-    static const struct column columns[] = {
-        {"METRIC", "metric", CELL_TEXT}, {"MIN", "min", CELL_REAL}, {"P5", "p5", CELL_REAL},
-        {"MEDIAN", "median", CELL_REAL}, {"P95", "p95", CELL_REAL}, {"MAX", "max", CELL_REAL}};
     struct err err = {0};
-    cJSON *doc = NULL, *rows_out = NULL, *metric = NULL;
+    cJSON *doc = NULL;
     char path[512];
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
 
@@ -97,25 +118,10 @@ static int sample_run(struct cli *cli, int argc, char **argv) {
     cJSON_Delete(body);
     if (rc)
         return cli_fail(&err);
-    if (cli->get) {
+    if (cli->get || cli->json)
         cli_print_plain(cli, doc);
-        cJSON_Delete(doc);
-        return CLI_OK;
-    }
-    rows_out = cJSON_CreateArray();
-    cJSON_ArrayForEach(metric, cli_item(doc, "quantiles")) {
-        cJSON *row = cJSON_Duplicate(metric, true);
-        cJSON_AddStringToObject(row, "metric", metric->string);
-        cJSON_AddItemToArray(rows_out, row);
-    }
-    cli_table(cli, rows_out, columns, COUNT(columns));
-    if (cli_number(doc, "missing_entries") > 0)
-        fprintf(stderr,
-                "%.0f entries of the latency table are missing, which %s: espalier latency build\n",
-                cli_number(doc, "missing_entries"),
-                cli_item(cli_item(doc, "quantiles"), "latency_us") ? "widens its intervals"
-                                                                   : "leaves subnets unknown");
-    cJSON_Delete(rows_out);
+    else
+        print_quantiles(cli, doc);
     cJSON_Delete(doc);
     return CLI_OK;
 }

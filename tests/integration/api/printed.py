@@ -230,3 +230,19 @@ def best_and_archs():
         for options in (("--archs",), ("--best", "--archs")):
             done = run("search", "front", "s", *options, *form)
             check((done.returncode, done.stdout) == (2, "") and "--archs prints the networks' texts" in done.stderr, f"{options} {form}", done)
+
+
+@test("space sample --json and --get have the daemon's document, --jsonl and -o name a line for each metric")
+def sampled():
+    quantiles = {"macs": {"min": 1, "p5": 2, "median": 3, "p95": 4, "max": 5}, "params": {"min": 6, "p5": 7, "median": 8, "p95": 9, "max": 10}}
+    doc = {"n": 7, "quantiles": quantiles, "missing_entries": 3}
+    with Played(by_path(spaces_s_sample=doc)) as daemon:
+        def printed(*options):
+            return daemon.run("space", "sample", "s", *options).stdout
+        equal(json.loads(printed("--json")), doc, "the document")
+        equal([printed("--get", path) for path in ("n", "missing_entries", "quantiles.params.max")], ["7\n", "3\n", "10\n"], "its members")
+        equal([json.loads(line) for line in printed("--jsonl").splitlines()], [{**row, "metric": metric} for metric, row in quantiles.items()], "rows")
+        equal(printed("-o", "name"), "macs\nparams\n", "names")
+        done = daemon.run("space", "sample", "s")
+        equal([line.split("\t") for line in done.stdout.splitlines()][1], ["macs", "1", "2", "3", "4", "5"], "a row for people")
+        check(done.stderr.startswith("3 entries of the latency table are missing"), "what is missing", done.stderr)
