@@ -246,3 +246,10 @@ def sampled():
         done = daemon.run("space", "sample", "s")
         equal([line.split("\t") for line in done.stdout.splitlines()][1], ["macs", "1", "2", "3", "4", "5"], "a row for people")
         check(done.stderr.startswith("3 entries of the latency table are missing"), "what is missing", done.stderr)
+
+
+@test("-o name of what makes a secret prints the secret")
+def secrets_made():
+    for words, member in ((("webhook", "add", "http://x"), "secret"), (("webhook", "rotate", "wh_1"), "secret"), (("token", "add"), "token"), (("device", "add"), "token")):
+        with Played(lambda *_: (201, {"id": "x_1", member: "s3cret"})) as daemon:
+            equal([daemon.run(*words, "-o", "name").stdout, daemon.run(*words, "--get", "id").stdout], ["s3cret\n", "x_1\n"], f"{words}")
