@@ -342,7 +342,8 @@ static int diff_run(struct cli *cli, int argc, char **argv) {
         {"space", 's', OPTION_TEXT, NULL, 0, 0, "", "the search space of both (needed)", &space},
         {"profile", 'p', OPTION_TEXT, NULL, 0, 0, "", "predict their latencies on this profile",
          &profile},
-        CLI_COMMON_ROWS(cli)};
+        CLI_DAEMON_ROWS(cli),
+        CLI_NAMELESS_ROWS(cli)};
     struct diff diff = {.places = NULL};
     struct err err = {0};
     cJSON *docs[SIDES] = {NULL}, *doc = NULL;

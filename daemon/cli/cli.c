@@ -111,6 +111,11 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
         return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,
                          cli->command->verb ? cli->command->verb : "",
                          cli->command->words[0] ? cli->command->words : "no words");
+    if (cli->nameless)
+        return cli_usage("what %s%s%s prints has no names: --output is not for it (--get prints a "
+                         "member, --json all)",
+                         cli->command->noun, cli->command->verb ? " " : "",
+                         cli->command->verb ? cli->command->verb : "");
     if (cli->output && strcmp(cli->output, "name") != 0)
         return cli_usage("--output is \"name\", not \"%.40s\"", cli->output);
     if (cli->json + cli->jsonl + (cli->output != NULL) + (cli->get != NULL) > 1)

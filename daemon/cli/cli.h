@@ -31,6 +31,7 @@ struct cli {
     void (*visit)(const struct cli_command *command, const struct option_row *rows);
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
+    const char *nameless; /* an --output that is refused */
     bool insecure_lan, json, jsonl, no_headers, wait, help;
     bool missing;                      /* what --get named was not there */
     int64_t timeout_us;                /* of --wait; 0: none */
@@ -53,9 +54,17 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
 #define CLI_LOCAL_ROWS(cli)                                                                        \
     CLI_JSON_ROWS(cli),                                                                            \
         {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output}, \
-        {"get",      'g', OPTION_TEXT, NULL,                                                       \
-         0,          0,   "",          "print one member of the JSON, such as result.seconds",     \
-         &(cli)->get},                                                                             \
+        CLI_MEMBER_ROWS(cli)
+/* The same of a command whose answer has nothing to name: it refuses --output. */
+#define CLI_NAMELESS_ROWS(cli)                                                                     \
+    CLI_JSON_ROWS(cli),                                                                            \
+        {"output",        'o', OPTION_TEXT, NULL, 0, 0, "", "refused: there are no names",         \
+         &(cli)->nameless},                                                                        \
+        CLI_MEMBER_ROWS(cli)
+#define CLI_MEMBER_ROWS(cli)                                                                       \
+    {"get",      'g', OPTION_TEXT, NULL,                                                           \
+     0,          0,   "",          "print one member of the JSON, such as result.seconds",         \
+     &(cli)->get},                                                                                 \
         {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",     \
          &(cli)->no_headers},                                                                      \
         CLI_HELP_ROW(cli)

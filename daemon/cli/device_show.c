@@ -129,8 +129,15 @@ static void print_logs(struct cli *cli, const cJSON *doc) {
 }
 
 static int logs_run(struct cli *cli, int argc, char **argv) {
-    return resource_page(cli, &(struct resource_word){"/devices/", "/history"}, print_logs, argc,
-                         argv);
+    const struct option_row rows[] = {CLI_DAEMON_ROWS(cli), CLI_NAMELESS_ROWS(cli)};
+    char path[512];
+    int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);
+
+    if (code >= 0)
+        return code;
+    snprintf(path, sizeof(path), "/devices/%.300s/history", cli_encode(argv[first]));
+    return resource_answer(
+        cli, &(struct resource_request){.method = "GET", .path = path, .print = print_logs});
 }
 
 const struct cli_command cli_device_show = {

@@ -388,7 +388,7 @@ static int evaluate_run(struct cli *cli, int argc, char **argv) {
          &o.given},
         {"profile", 'p', OPTION_TEXT, NULL, 1, 127, "",
          "judge this column only; others need not be times", &o.profile},
-        CLI_LOCAL_ROWS(cli)};
+        CLI_NAMELESS_ROWS(cli)};
     struct err err = {0};
     cJSON *result = NULL;
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){1, 1}, &first);

@@ -131,13 +131,14 @@ static int prune_run(struct cli *cli, int argc, char **argv) {
         {"older-than", 0, OPTION_DURATION, "30d", 0, 3.2e15, "", "only what is older than this",
          &options.age_us},
         {"yes", 'y', OPTION_FLAG, NULL, 0, 0, "", "do not ask", &options.yes},
-        CLI_COMMON_ROWS(cli)};
+        CLI_DAEMON_ROWS(cli),
+        CLI_NAMELESS_ROWS(cli)};
     int first = 0, code = cli_start(cli, rows, argc, argv, (struct cli_words){0, 0}, &first);
 
     if (code >= 0)
         return code;
     if (cli_is_plain(cli) && !options.yes && !options.dry_run)
-        return cli_usage("with --json, --jsonl, -o and --get nobody is shown what would go: say "
+        return cli_usage("with --json, --jsonl and --get nobody is shown what would go: say "
                          "--yes, or --dry-run to look");
     cJSON *body = make_body(&options);
     code = prune(cli, &options, body);

@@ -9,4 +9,6 @@ enum { QUERY_PATH_MAX = 8192 };
 int query_add(char path[QUERY_PATH_MAX], const char *parameter, const struct option_list *parts);
 /* Has a refusal of the parameter name the option (such as "--objective") that it was made of. */
 void query_name_option(const char *parameter, const char *option, struct err *err);
+/* The candidates of a page's columns as JSON, an object a line, as search export prints them. */
+int export_lines(const cJSON *columns, FILE *file, struct err *err);
 void query_add_text(char path[QUERY_PATH_MAX], const char *parameter, const char *value);

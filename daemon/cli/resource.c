@@ -81,10 +81,11 @@ int resource_show(struct cli *cli, const struct resource *resource, int argc, ch
     return CLI_OK;
 }
 
-/* Takes doc. */
+/* Takes doc. Of one that is a list the items are what can be printed as they come. */
 static int print_document(struct cli *cli, cJSON *doc,
                           void (*print)(struct cli *cli, const cJSON *doc)) {
-    if (!cli_print_plain(cli, doc))
+    const cJSON *items = cli_streams(cli) ? cli_item(doc, "items") : NULL;
+    if (!cli_print_plain(cli, cJSON_IsArray(items) ? items : doc))
         print(cli, doc);
     cJSON_Delete(doc);
     return CLI_OK;

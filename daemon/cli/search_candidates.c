@@ -133,6 +133,26 @@ static void print_candidates(struct cli *cli, const cJSON *doc) {
     cJSON_Delete(rows);
 }
 
+static void print_ids(const cJSON *columns) {
+    const cJSON *id = NULL;
+    cJSON_ArrayForEach(id, cli_item(columns, "arch_id")) puts(cli_text(id, ""));
+}
+
+static int print_page(struct cli *cli, const char *path) {
+    struct err err = {0};
+    cJSON *doc = NULL;
+    int rc = cli_get(cli, &err, &doc, "%s", path);
+
+    if (rc == 0 && cli->jsonl)
+        rc = export_lines(cli_item(doc, "columns"), stdout, &err);
+    else if (rc == 0 && cli->output)
+        print_ids(cli_item(doc, "columns"));
+    else if (rc == 0 && !cli_print_plain(cli, doc))
+        print_candidates(cli, doc);
+    cJSON_Delete(doc);
+    return rc ? cli_fail(&err) : CLI_OK;
+}
+
 static int candidates_run(struct cli *cli, int argc, char **argv) {
     struct option_list where = {0};
     const char *sort = NULL;
@@ -156,11 +176,9 @@ static int candidates_run(struct cli *cli, int argc, char **argv) {
     snprintf(path, sizeof(path), "/searches/%.200s/candidates?page_size=%d",
              cli_encode(argv[first]), (int)n);
     query_add_text(path, "sort", sort);
+    query_add_text(path, "origins", cli->jsonl ? "true" : NULL); /* as an export has them */
     code = query_add(path, "where", &where);
-    if (code >= 0)
-        return code;
-    return resource_answer(
-        cli, &(struct resource_request){.method = "GET", .path = path, .print = print_candidates});
+    return code >= 0 ? code : print_page(cli, path);
 }
 
 const struct cli_command cli_search_candidates = {

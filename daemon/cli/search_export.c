@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "daemon/cli/commands.h"
+#include "daemon/cli/query.h"
 #include "daemon/cli/target.h"
 
 enum { PAGE = 5000, METRICS_MAX = 64, KEY_MAX = 128, NAME_MAX_BYTES = 256 };
@@ -224,6 +225,16 @@ static int write_page(struct writer *writer, const cJSON *columns, struct err *e
         writer->n += new;
     }
     return 0;
+}
+
+int export_lines(const cJSON *columns, FILE *file, struct err *err) {
+    struct writer writer = {.file = file, .json = true, .lines = true};
+    int rc = learn_page(&writer, columns, err);
+
+    if (rc == 0)
+        rc = write_page(&writer, columns, err);
+    map_finish(&writer.written);
+    return rc;
 }
 
 static int each_page(struct cli *cli, const char *search, struct writer *writer,

@@ -24,7 +24,7 @@ static void print_status(struct cli *cli, const cJSON *both, const struct column
 }
 
 static int status_run(struct cli *cli, int argc, char **argv) {
-    const struct option_row rows[] = {CLI_COMMON_ROWS(cli)};
+    const struct option_row rows[] = {CLI_DAEMON_ROWS(cli), CLI_NAMELESS_ROWS(cli)};
     static const struct column columns[] = {
         {"version", "version.version", CELL_TEXT},
         {"data folder", "system.data_dir", CELL_TEXT},

@@ -8,7 +8,7 @@ import data
 from client import problem
 from stack import CLI
 from suite import check, equal, test
-from trouble import Played, by_path, run
+from trouble import Played, by_path, candidates, run
 
 
 def front_played(items=1, **search):
@@ -188,24 +188,6 @@ def small_things():
     check(done.returncode == 2 and 'did you mean "search"' in done.stderr, "help of nothing", done.stderr)
 
 
-@test("a word that is a dot or two is a name as all others: nothing else is asked for")
-def dots():
-    asked = []
-
-    def answer(method, path):
-        asked.append(f"{method} {path}")
-        return 404, {"title": "no", "status": 404, "code": "not_found", "detail": "no", "errors": []}
-    with Played(answer) as daemon:
-        for word in (".", "..", "../spaces"):
-            for words in (("search", "show", word), ("search", "front", word), ("space", "rm", word)):
-                equal(daemon.run(*words).returncode, 3, f"exit code of {words}")
-    names = (".", "..", "..%2Fspaces")
-    equal(asked, [request for name in names for request in (f"GET /searches/{name}", f"GET /searches/{name}/front", f"DELETE /spaces/{name}")], "requests")
-    for word in (".", ".."):
-        done = bed.daemon().cli_run("search", "show", word)
-        equal((done.returncode, done.stdout, done.stderr), (3, "", f'espalier: there is no search "{word}"\n'), f"of {word}")
-
-
 @test("search front --best and --archs heed the options of how answers are printed, or refuse them")
 def best_and_archs():
     items = [{"arch_id": f"id-{arch}", "arch": arch, "feasible": feasible, "metrics": {"top1": {"value": top1}}} for arch, top1, feasible in (("low", 0.5, True), ("best", 0.7, True), ("beyond", 0.9, False))]
@@ -232,6 +214,36 @@ def best_and_archs():
             check((done.returncode, done.stdout) == (2, "") and "--archs prints the networks' texts" in done.stderr, f"{options} {form}", done)
 
 
+@test("-o name prints the networks of candidates and lineages, a line each, and is refused where there are no names")
+def names_or_none():
+    networks = [("nsga2", "a", 0.5), ("random", "b", 0.25)]
+    lineage = {"strategy": "nsga2", "items": [{"arch_id": f"id-{arch}", "arch": arch, "strategy": "nsga2", "parents": []} for arch in "xy"], "more": False}
+    asked = []
+
+    def answer(method, path):
+        asked.append(path)
+        return by_path(searches_s_candidates=candidates(*networks), searches_s_lineage=lineage, supernets_n_pins={"items": [{"arch": "r28"}, {"arch": "r20"}]})(method, path)
+    with Played(answer) as daemon:
+        shown = ("search", "candidates", "s")
+        equal(daemon.run(*shown, "-o", "name").stdout, "a\nb\n", "ids of candidates")
+        equal(daemon.run(*shown, "--get", "columns.arch_id.1").stdout, "b\n", "a member of the daemon's document")
+        equal(json.loads(daemon.run(*shown, "--json").stdout), candidates(*networks), "the document")
+        lines, exported = daemon.run(*shown, "--jsonl").stdout, daemon.run("search", "export", "s", "--jsonl").stdout
+        equal(lines, exported, "lines, as an export has them")
+        equal([(row["arch_id"], row["strategy"], row["origin"], row["metrics"]["top1"]["value"]) for row in map(json.loads, lines.splitlines())], [("a", "nsga2", "drawn", 0.5), ("b", "random", "drawn", 0.25)], "rows")
+        equal(daemon.run("search", "lineage", "s", "x", "-o", "name").stdout, "id-x\nid-y\n", "ids of a lineage")
+        equal([json.loads(line) for line in daemon.run("search", "lineage", "s", "x", "--jsonl").stdout.splitlines()], lineage["items"], "its lines")
+        equal(json.loads(daemon.run("search", "lineage", "s", "x", "--json").stdout), lineage, "its document")
+        equal(daemon.run("arch", "pin", "n", "r28", "r20", "-o", "name").stdout, "r28\nr20\n", "what was pinned")
+        asked.clear()
+        for words in (("status",), ("arch", "diff", "x", "y", "--space", "z"), ("device", "logs", "d"), ("prune", "--dry-run"), ("prune", "--yes"), ("latency", "evaluate", "x.csv")):
+            done = daemon.run(*words, "-o", "name")
+            command = " ".join(words[:1] if words[0] in ("status", "prune") else words[:2])
+            check((done.returncode, done.stdout) == (2, "") and f"what {command} prints has no names" in done.stderr, "a refusal", words, done)
+            check("refused" in daemon.run(*words, "--help").stdout, "its help", words)
+        equal(asked, [], "requests of what is refused")
+
+
 @test("space sample --json and --get have the daemon's document, --jsonl and -o name a line for each metric")
 def sampled():
     quantiles = {"macs": {"min": 1, "p5": 2, "median": 3, "p95": 4, "max": 5}, "params": {"min": 6, "p5": 7, "median": 8, "p95": 9, "max": 10}}
@@ -253,3 +265,21 @@ def secrets_made():
     for words, member in ((("webhook", "add", "http://x"), "secret"), (("webhook", "rotate", "wh_1"), "secret"), (("token", "add"), "token"), (("device", "add"), "token")):
         with Played(lambda *_: (201, {"id": "x_1", member: "s3cret"})) as daemon:
             equal([daemon.run(*words, "-o", "name").stdout, daemon.run(*words, "--get", "id").stdout], ["s3cret\n", "x_1\n"], f"{words}")
+
+
+@test("a word that is a dot or two is a name as all others: nothing else is asked for")
+def dots():
+    asked = []
+
+    def answer(method, path):
+        asked.append(f"{method} {path}")
+        return 404, {"title": "no", "status": 404, "code": "not_found", "detail": "no", "errors": []}
+    with Played(answer) as daemon:
+        for word in (".", "..", "../spaces"):
+            for words in (("search", "show", word), ("search", "front", word), ("space", "rm", word)):
+                equal(daemon.run(*words).returncode, 3, f"exit code of {words}")
+    names = (".", "..", "..%2Fspaces")
+    equal(asked, [request for name in names for request in (f"GET /searches/{name}", f"GET /searches/{name}/front", f"DELETE /spaces/{name}")], "requests")
+    for word in (".", ".."):
+        done = bed.daemon().cli_run("search", "show", word)
+        equal((done.returncode, done.stdout, done.stderr), (3, "", f'espalier: there is no search "{word}"\n'), f"of {word}")
