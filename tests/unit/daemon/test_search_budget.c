@@ -209,7 +209,7 @@ static void interrupted_rounds_are_the_same(void **state) {
     cJSON *spec = spec_of(&world, "{\"evaluations\":48," ROUNDS_REST);
     assert_int_equal(attempt(&whole, spec, 1), JOB_DONE);
     forget_job(&world);
-    parts.stop_after = 7;
+    parts.stop_after = 4;
     assert_true(attempt_in_parts(&parts, spec, 0, 1000) > 5);
     assert_same_events(&whole, &parts);
     forget_events(&whole);

@@ -232,7 +232,7 @@ static void an_interrupted_search_goes_on_with_those_it_began_with(void **state)
     run(&whole, spec);
     assert_int_equal(integer_of(first_data(&whole, "calibration"), "n_known"), 20);
     forget_job(&world);
-    parts.stop_after = 7;
+    parts.stop_after = 4;
     assert_int_equal(attempt(&parts, spec, 1), JOB_STOPPED);
     assert_true(attempt_in_parts(&parts, later, 1, 99) > 2);
     assert_same_events(&whole, &parts);
