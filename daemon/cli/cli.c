@@ -94,6 +94,23 @@ static int take_options(struct cli *cli, const struct option_row *rows, int argc
     return CLI_OK;
 }
 
+/* How the answer is printed: what the line says of it goes before the environment. Returns -1 where
+ * the line says two things. */
+static int choose_way(struct cli *cli) {
+    bool json = cli->json && cli->json_from == OPTION_BY_HAND;
+    bool jsonl = cli->jsonl && cli->jsonl_from == OPTION_BY_HAND;
+    bool output = cli->output && cli->output_from == OPTION_BY_HAND;
+    bool get = cli->get && cli->get_from == OPTION_BY_HAND;
+    int n = json + jsonl + output + get;
+    if (n == 1) {
+        cli->json = json;
+        cli->jsonl = jsonl;
+        cli->output = output ? cli->output : NULL;
+        cli->get = get ? cli->get : NULL;
+    }
+    return n > 1 ? -1 : 0;
+}
+
 int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **argv,
               struct cli_words words, int *ret_first) {
     struct err err = {0};
@@ -111,14 +128,14 @@ int cli_start(struct cli *cli, const struct option_row *rows, int argc, char **a
         return cli_usage("%s %s takes: %s (see --help)", cli->command->noun,
                          cli->command->verb ? cli->command->verb : "",
                          cli->command->words[0] ? cli->command->words : "no words");
-    if (cli->nameless)
+    if (cli->nameless && cli->output_from == OPTION_BY_HAND)
         return cli_usage("what %s%s%s prints has no names: --output is not for it (--get prints a "
                          "member, --json all)",
                          cli->command->noun, cli->command->verb ? " " : "",
                          cli->command->verb ? cli->command->verb : "");
     if (cli->output && strcmp(cli->output, "name") != 0)
         return cli_usage("--output is \"name\", not \"%.40s\"", cli->output);
-    if (cli->json + cli->jsonl + (cli->output != NULL) + (cli->get != NULL) > 1)
+    if (choose_way(cli) < 0)
         return cli_usage("one of --json, --jsonl, --get and --output name at a time");
     if (!cli->url || cli_connect(cli, &err, &cli->client) == 0)
         return -1;

@@ -32,6 +32,8 @@ struct cli {
     struct http_client *client; /* made by cli_start */
     const char *url, *token, *ca_file, *pinned_key, *output, *get;
     const char *nameless; /* an --output that is refused */
+    /* Where these come from: the line alone contradicts itself, and goes before the environment. */
+    enum option_origin json_from, jsonl_from, output_from, get_from;
     bool insecure_lan, json, jsonl, no_headers, wait, help;
     bool missing;                      /* what --get named was not there */
     int64_t timeout_us;                /* of --wait; 0: none */
@@ -52,26 +54,44 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
  * daemon is asked CLI_HELP_ROW. CLI_LOCAL_ROWS are the last of the table of a command that asks no
  * daemon. */
 #define CLI_LOCAL_ROWS(cli)                                                                        \
-    CLI_JSON_ROWS(cli),                                                                            \
-        {"output", 'o', OPTION_TEXT, NULL, 0, 16, "", "\"name\": print ids only", &(cli)->output}, \
+    CLI_JSON_ROWS(cli), {"output",                                                                 \
+                         'o',                                                                      \
+                         OPTION_TEXT,                                                              \
+                         NULL,                                                                     \
+                         0,                                                                        \
+                         16,                                                                       \
+                         "",                                                                       \
+                         "\"name\": print ids only",                                               \
+                         &(cli)->output,                                                           \
+                         &(cli)->output_from},                                                     \
         CLI_MEMBER_ROWS(cli)
 /* The same of a command whose answer has nothing to name: it refuses --output. */
 #define CLI_NAMELESS_ROWS(cli)                                                                     \
     CLI_JSON_ROWS(cli),                                                                            \
-        {"output",        'o', OPTION_TEXT, NULL, 0, 0, "", "refused: there are no names",         \
-         &(cli)->nameless},                                                                        \
+        {"output",                                                                                 \
+         'o',                                                                                      \
+         OPTION_TEXT,                                                                              \
+         NULL,                                                                                     \
+         0,                                                                                        \
+         0,                                                                                        \
+         "",                                                                                       \
+         "refused: there are no names",                                                            \
+         &(cli)->nameless,                                                                         \
+         &(cli)->output_from},                                                                     \
         CLI_MEMBER_ROWS(cli)
 #define CLI_MEMBER_ROWS(cli)                                                                       \
-    {"get",      'g', OPTION_TEXT, NULL,                                                           \
-     0,          0,   "",          "print one member of the JSON, such as result.seconds",         \
-     &(cli)->get},                                                                                 \
+    {"get",       'g',                                                                             \
+     OPTION_TEXT, NULL,                                                                            \
+     0,           0,                                                                               \
+     "",          "print one member of the JSON, such as result.seconds",                          \
+     &(cli)->get, &(cli)->get_from},                                                               \
         {"no-headers",      0, OPTION_FLAG, NULL, 0, 0, "", "tables without their first line",     \
          &(cli)->no_headers},                                                                      \
         CLI_HELP_ROW(cli)
 #define CLI_JSON_ROWS(cli)                                                                         \
-    {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json}, {                      \
+    {"json", 'j', OPTION_FLAG, NULL, 0, 0, "", "print JSON", &(cli)->json, &(cli)->json_from}, {   \
         "jsonl", 0, OPTION_FLAG, NULL, 0, 0, "", "print JSON, of a list an object a line",         \
-            &(cli)->jsonl                                                                          \
+            &(cli)->jsonl, &(cli)->jsonl_from                                                      \
     }
 #define CLI_HELP_ROW(cli)                                                                          \
     {"help", 'h', OPTION_FLAG, NULL, 0, 0, "", "this text", &(cli)->help}, {                       \

@@ -184,6 +184,10 @@ def small_things():
     for words in (("--json", "--jsonl"), ("-o", "name", "--get", "id"), ("--get", "id", "--json")):
         done = run("space", "ls", *words)
         check(done.returncode == 2 and "at a time" in done.stderr, f"two ways to print: {words}", done)
+    def under(settings, *words):
+        return subprocess.run([str(CLI), *words, "--url", url], env={**os.environ, **settings}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    equal(under({"ESPALIER_JSON": "true"}, "space", "ls", "-o", "name").stdout, under({}, "space", "ls", "-o", "name").stdout, "what the line says goes before the environment")
+    equal(under({"ESPALIER_OUTPUT": "name"}, "status").returncode, 0, "an environment asks for names where there are some")
     done = run("help", "serach")
     check(done.returncode == 2 and 'did you mean "search"' in done.stderr, "help of nothing", done.stderr)
 
