@@ -9,46 +9,21 @@
 #include "base/utf8.h"
 #include "daemon/api.h"
 #include "daemon/api_nouns.h"
-#include "daemon/disk.h"
-#include "daemon/fleet.h"
-#include "daemon/scheduler.h"
+#include "daemon/job_memory.h"
 #include "daemon/store_jobs.h"
 #include "daemon/store_measurements.h"
 #include "daemon/store_tables.h"
 
 enum { LOG_PIECE_DEFAULT = 64 << 10, LOG_PIECE_MAX = 1 << 20 };
 
-/* A job with a process is begun only while the disk has room. */
-static cJSON *waits_for_room(const struct daemon *daemon, const cJSON *job) {
-    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(job, "state"));
-    const char *kind = cJSON_GetStringValue(cJSON_GetObjectItem(job, "kind"));
-    if (!disk_is_low(daemon->disk) || strcmp(state, "queued") != 0 || strcmp(kind, "table") == 0)
-        return NULL;
-    cJSON *doc = cJSON_CreateObject(), *disk = cJSON_AddObjectToObject(doc, "disk");
-    cJSON_AddNumberToObject(disk, "free_bytes", disk_free_bytes(daemon->disk));
-    cJSON_AddNumberToObject(disk, "floor_bytes", (double)daemon->disk_floor_bytes);
-    return doc;
-}
-
-/* What a running job said last of its progress is not stored, nor what it waits for. */
-static void add_memory(const struct api_call *call, cJSON *job) {
-    const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(job, "id"));
-    const cJSON *progress = scheduler_progress(call->daemon->scheduler, id);
-    if (progress != NULL)
-        cJSON_ReplaceItemInObjectCaseSensitive(job, "progress", cJSON_Duplicate(progress, true));
-    cJSON *waits = waits_for_room(call->daemon, job);
-    if (waits == NULL)
-        waits = fleet_job_waits_for(call->daemon->fleet, id);
-    cJSON_AddItemToObject(job, "waits_for", waits);
-}
-
 static void finish_one(struct api_call *call) {
-    add_memory(call, call->answer);
+    job_memory_add(call->daemon, call->answer);
 }
 
 static void finish_list(struct api_call *call) {
     cJSON *job;
-    cJSON_ArrayForEach(job, cJSON_GetObjectItem(call->answer, "items")) add_memory(call, job);
+    cJSON_ArrayForEach(job, cJSON_GetObjectItem(call->answer, "items"))
+        job_memory_add(call->daemon, job);
 }
 
 static int get_job(struct api_call *call, struct err *err) {

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "daemon/awaited.h"
 #include "daemon/daemon.h"
 #include "daemon/housekeeping.h"
 #include "daemon/ids.h"
@@ -60,6 +61,7 @@ struct fleet {
     struct waiter *waiters;
     int64_t look_us; /* how long the latest look at them took */
     struct housekeeping house;
+    struct awaited awaited;
     bool tables_moved; /* measurements may have ended since progress was told */
     bool stopping;
     /* The turns on this machine. */
@@ -79,8 +81,11 @@ static struct sql *loop_sql(const struct fleet *fleet) {
 }
 
 static void free_if_done(struct fleet *fleet) {
-    if (fleet->stopping && fleet->n_calls == 0 && fleet->n_handles == 0 && !fleet->house.keeping)
-        free(fleet);
+    if (!fleet->stopping || fleet->n_calls > 0 || fleet->n_handles > 0 || fleet->house.keeping ||
+        fleet->awaited.looking)
+        return;
+    awaited_finish(&fleet->awaited);
+    free(fleet);
 }
 
 static void waiter_destroy(struct waiter *waiter) {
@@ -429,8 +434,12 @@ cJSON *fleet_waits_for(const struct fleet *fleet, const char *device) {
 
 cJSON *fleet_job_waits_for(const struct fleet *fleet, const char *job) {
     const char *running = fleet == NULL ? NULL : scheduler_running(fleet->daemon->scheduler);
-    if (running == NULL || strcmp(running, job) != 0 || fleet->holder[0] == '\0' ||
-        !is_quiet(fleet))
+    if (running == NULL || strcmp(running, job) != 0)
+        return cJSON_CreateNull();
+    const cJSON *board = awaited_board(&fleet->awaited, job);
+    if (board != NULL)
+        return cJSON_Duplicate(board, true);
+    if (fleet->holder[0] == '\0' || !is_quiet(fleet))
         return cJSON_CreateNull();
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "device", fleet->holder);
@@ -565,6 +574,7 @@ static void on_tick(uv_timer_t *timer) {
     housekeeping_tick(&fleet->house);
     tell_progress(fleet);
     tell_waiting(fleet);
+    awaited_tick(&fleet->awaited);
 }
 
 static void on_wake(uv_timer_t *timer) {
@@ -588,8 +598,8 @@ void fleet_wake(struct fleet *fleet) {
 
 /* ---- start and end --------------------------------------------------------------------------- */
 
-/* Its end may be the last that the fleet waits for. */
-static void house_kept(void *context) {
+/* The end of what was under way may be the last that the fleet waits for. */
+static void part_ended(void *context) {
     free_if_done(context);
 }
 
@@ -598,11 +608,12 @@ int fleet_create(struct daemon *daemon, struct err *err, struct fleet **ret_flee
     if (fleet == NULL)
         return err_set(err, ESP_ENOMEM, NULL, "out of memory");
     fleet->daemon = daemon;
-    int r = housekeeping_begin(&fleet->house, daemon, house_kept, fleet, err);
+    int r = housekeeping_begin(&fleet->house, daemon, part_ended, fleet, err);
     if (r != 0) {
         free(fleet);
         return r;
     }
+    fleet->awaited = (struct awaited){.daemon = daemon, .looked = part_ended, .context = fleet};
     uv_timer_init(&daemon->loop, &fleet->tick);
     uv_timer_init(&daemon->loop, &fleet->wake);
     fleet->tick.data = fleet->wake.data = fleet;

@@ -35,6 +35,7 @@ void fleet_lease(struct web_request *req);
 /* Who waits for whom on this machine, as the API shows it; new, never NULL. A board with work waits
  * for a job that computes: {"job", "asked": whether it was asked to pause, "seconds"}, or for the
  * board of another worker on its machine, which measures: {"device"}; a paused job
- * waits for the board that measures: {"device"}; else null. fleet may be NULL. */
+ * waits for the board that measures: {"device"}, one that runs for a board that takes no work:
+ * {"device", "device_name", "why"}; else null. fleet may be NULL. */
 cJSON *fleet_waits_for(const struct fleet *fleet, const char *device);
 cJSON *fleet_job_waits_for(const struct fleet *fleet, const char *job);

@@ -617,3 +617,31 @@ int store_measure_requests_open(struct sql *sql, const char *job, struct err *er
                        "'running')",
                        "t", job);
 }
+
+/* A board that is away may hold a lease until that runs out. */
+#define TAKES_WORK                                                                                 \
+    "(d.away_us IS NULL AND (m.state <> 'queued' OR (d.state = 'active' AND d.health NOT IN "      \
+    "('quarantined', 'maintenance'))))"
+
+int store_measure_requests_keeper(struct sql *sql, const char *job, struct err *err,
+                                  cJSON **ret_board) {
+    cJSON *board = NULL;
+    int r = sql_get_row(
+        sql, err, &board,
+        "SELECT d.id AS device, d.name AS device_name, CASE WHEN d.away_us IS NOT NULL THEN "
+        "'offline' WHEN d.state <> 'active' THEN d.state ELSE d.health END AS why, " TAKES_WORK
+        " AS \"takes_work@bool\" FROM measure_requests q JOIN measurements m ON m.id = "
+        "q.measurement JOIN profiles p ON p.id = m.profile JOIN devices d ON d.id = p.device WHERE "
+        "q.job = ?1 AND m.state IN ('queued', 'leased', 'running') ORDER BY 4 DESC, q.request "
+        "LIMIT 1",
+        "t", job);
+    cJSON *works = cJSON_DetachItemFromObject(board, "takes_work");
+    if (cJSON_IsTrue(works)) {
+        cJSON_Delete(board);
+        board = NULL;
+    }
+    cJSON_Delete(works);
+    if (r == 0)
+        *ret_board = board;
+    return r;
+}

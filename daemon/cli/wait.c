@@ -46,6 +46,23 @@ static void put_bar(struct buf *line, double fraction) {
     buf_printf(line, "] %3.0f %%", 100 * fraction);
 }
 
+/* The board without which the job cannot go on; "": it goes on. Valid until the next call. */
+static const char *waits_of(const cJSON *job) {
+    static char text[256];
+    const char *why = cli_text(job, "waits_for.why"), *in = strcmp(why, "maintenance") ? "" : "in ";
+    if (!why[0])
+        return "";
+    snprintf(text, sizeof(text), "waits for %.160s, which is %s%s",
+             cli_shown(cli_text(job, "waits_for.device_name")), in, cli_shown(why));
+    return text;
+}
+
+/* What it does, by its own words or the board's. */
+static const char *phase_of(const cJSON *job) {
+    const char *waits = waits_of(job);
+    return waits[0] ? waits : cli_text(job, "progress.phase");
+}
+
 /* What is needed least comes last: a narrow terminal cuts it off. */
 static void put_progress(struct buf *line, const cJSON *job) {
     const cJSON *progress = cli_item(job, "progress");
@@ -56,9 +73,7 @@ static void put_progress(struct buf *line, const cJSON *job) {
     buf_printf(line, "%s: ", cli_text(job, "kind"));
     if (!isnan(fraction))
         put_bar(line, fraction);
-    buf_printf(line, "  %s",
-               cli_text(progress, "phase")[0] ? cli_text(progress, "phase")
-                                              : cli_text(job, "state"));
+    buf_printf(line, "  %s", phase_of(job)[0] ? phase_of(job) : cli_text(job, "state"));
     if (!isnan(done) && !isnan(total))
         buf_printf(line, " %.0f/%.0f %s", done, total, cli_text(progress, "unit"));
     cli_put_eta(line, "  ", cli_number(progress, "eta_s"));
@@ -94,7 +109,7 @@ static void print_progress(const struct view *view, const cJSON *job) {
 
 static void show(struct view *view, const cJSON *job, bool final) {
     int64_t now = clock_wall_us();
-    const char *phase = cli_text(job, "progress.phase");
+    const char *phase = phase_of(job);
     bool new_phase = strncmp(view->phase, phase, sizeof(view->phase) - 1) != 0;
     bool moves = cli_number(job, "progress.done") > 0;
     bool first = moves && (new_phase || !view->moved);

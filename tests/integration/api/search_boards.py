@@ -6,7 +6,7 @@ from urllib.parse import quote
 import bed
 import data
 from board import Board
-from client import problem
+from client import Events, problem
 from search_bed import TOP1, latency, refuse, remove
 from suite import at_end, check, equal, test, wait_for
 
@@ -240,6 +240,46 @@ def begins_with_known():
     stack.wait_job(client.post("/tables", {"profile": profile, "space": "tiny_other", "method": "brief"}, 202)["job"]["id"])
     here, there = (client.get(f"/archs?space={space}&profile={profile}&arch={quote(bed.SMALL_ARCH.replace('r28', side))}")["latency"] for space, side in (("tiny", "r28"), ("tiny_other", "r20")))
     equal((here["state"], here["calibrated"], there["state"], there["calibrated"]), ("covered", True, "covered", False), "a calibration is one of the space that it was learnt on")
+
+
+@test("a search whose board takes no work says which one it waits for and why, as long as that is so, and tells no time left", 120)
+def waits_in_vain():
+    stack, client = bed.daemon(), bed.client()
+    bed.supernet()
+    board = Board(stack.port, "napping").enrol(stack.enrolment_token()).serve()
+    at_end(board.rest)
+    stack.wait_job(client.post("/tables", {"profile": board.profile_id, "space": "tiny", "method": "brief"}, 202)["job"]["id"], 60)
+    board.rest()
+    client.expect(200, "PATCH", f"/devices/{board.device_id}", {"state": "paused"})
+    quick = {"accuracy": "evaluated", "evaluations": 24, "population": 8, "objectives": [TOP1, latency(board.profile_id, direction="minimise")]}
+    job = client.post("/searches", bed.search_body("naps", **quick), 202)["job"]["id"]
+
+    def waits(why):
+        wanted = {"device": board.device_id, "device_name": "napping", "why": why} if why else None
+        return wait_for(f"the job to wait for a board that is {why}", lambda: (doc := client.get(f"/jobs/{job}"))["waits_for"] == wanted and doc, 60)
+
+    with Events(stack.port, "job") as events:
+        doc = waits("paused")
+        equal((doc["state"], "eta_s" in doc["progress"], "phase" in doc["progress"]), ("running", False, True), "what is told of its progress")
+        equal(next(row for row in client.items("/jobs?state=running") if row["id"] == job)["waits_for"], doc["waits_for"], "in the list")
+        shown = stack.cli("job", "show", job)
+        check("waits for board\tnapping\nwhich is\tpaused\n" in shown and "ETA" not in shown, "what the client shows", shown)
+        check("waits for napping, which is paused" in stack.cli_run("job", "wait", job, "--timeout", "1s").stderr, "what the client says while it waits", "")
+        client.expect(200, "PATCH", f"/devices/{board.device_id}", {"state": "active"})
+        check(board.post("goodbye", {"epoch": board.epoch}).status // 100 == 2, "the goodbye is taken")
+        waits("offline")
+        number, _, told = events.until(lambda topic, data: (data.get("waits_for") or {}).get("why") == "offline")[-1]
+        equal((number, told["id"], told["state"], "eta_s" in told["progress"]), (None, job, "running", False), "the event, which no log keeps")
+        board.connect()
+        board.serve()
+        stack.wait_job(job, 60)
+        seen = [data for _, _, data in events.until(lambda topic, data: data.get("id") == job and data["state"] == "done", 60)]
+        check(not any(data.get("waits_for") for data in seen[-2:]), "the last that is told of it", seen)
+    equal(client.get(f"/jobs/{job}")["waits_for"], None, "what a job that is done waits for")
+    front = client.get("/searches/naps/front")["items"]
+    key = f"latency_us:{board.profile_id}"
+    check("measured" in {point["metrics"][key]["source"] for point in front}, "the board has measured after all", front)
+    remove("naps")
 
 
 @test("a board that refuses every network is asked for others, is not called gone, and its reason is told", 120)

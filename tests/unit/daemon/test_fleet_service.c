@@ -289,6 +289,53 @@ static void make_job(struct fixture *f, const char *id) {
                  id);
 }
 
+/* The board that keeps the job, and why: "board why"; "": none. */
+static const char *keeper(struct fixture *f, const char *job, char text[2 * ID_MAX]) {
+    cJSON *board = NULL;
+    assert_int_equal(store_measure_requests_keeper(store_loop_sql(f->store), job, &f->err, &board),
+                     0);
+    text[0] = '\0';
+    if (board != NULL)
+        snprintf(text, 2 * ID_MAX, "%s %s",
+                 cJSON_GetStringValue(cJSON_GetObjectItem(board, "device_name")),
+                 cJSON_GetStringValue(cJSON_GetObjectItem(board, "why")));
+    cJSON_Delete(board);
+    return text;
+}
+
+static void test_a_board_keeps_a_job_when_no_other_works_for_it(void **state) {
+    struct fixture *f = *state;
+    char text[2 * ID_MAX], first[ID_MAX], name[ID_MAX], wanted[2 * ID_MAX];
+    make_job(f, "job_keeps");
+    assert_string_equal(keeper(f, "job_keeps", text), ""); /* it has asked for nothing */
+    ask_for(f, "job_keeps", 1, "one");
+    assert_string_equal(keeper(f, "job_keeps", text), "");
+    assert_int_equal(sql_get_text(store_loop_sql(f->store), &f->err, name, sizeof(name),
+                                  "SELECT name FROM devices WHERE id = ?1", "t", f->device),
+                     0);
+    static const char *const states[] = {"paused", "quarantined", "maintenance"};
+    for (int i = 0; i < 3; i++) {
+        set_state(f, states[i]);
+        snprintf(wanted, sizeof(wanted), "%s %s", name, states[i]);
+        assert_string_equal(keeper(f, "job_keeps", text), wanted);
+    }
+    set_state(f, "active");
+    fleet_change(f, "UPDATE devices SET health = 'quarantined' WHERE id = ?1", f->device);
+    snprintf(wanted, sizeof(wanted), "%s quarantined", name);
+    assert_string_equal(keeper(f, "job_keeps", text), wanted); /* by itself */
+    fleet_change(f, "UPDATE devices SET away_us = 1 WHERE id = ?1", f->device);
+    snprintf(wanted, sizeof(wanted), "%s offline", name);
+    assert_string_equal(keeper(f, "job_keeps", text), wanted);
+    memcpy(first, f->device, sizeof(first));
+    assert_int_equal(fleet_enrol(f, "machine-other"), 0);
+    ask_for(f, "job_keeps", 2, "two");
+    assert_string_equal(keeper(f, "job_keeps", text), ""); /* the other works for it */
+    assert_int_equal(fleet_measure_all(f, "ok"), 1);
+    assert_string_equal(keeper(f, "job_keeps", text), wanted);
+    fleet_change(f, "UPDATE devices SET away_us = NULL, health = 'good' WHERE id = ?1", first);
+    assert_string_equal(keeper(f, "job_keeps", text), "");
+}
+
 /* The arch of each item of a lease of n, which is given up. */
 static void lease_archs(struct fixture *f, int n, char *ret_text) {
     struct work op = {.a = f->device, .number = n};
@@ -337,6 +384,7 @@ static void test_searches_share_a_board(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fleet_start, fleet_stop)
     const struct CMUnitTest tests[] = {
+        TEST(test_a_board_keeps_a_job_when_no_other_works_for_it),
         TEST(test_a_drained_board_ends_what_it_holds),
         TEST(test_a_paused_board_stops_at_once),
         TEST(test_under_maintenance_nothing_is_measured_or_judged),

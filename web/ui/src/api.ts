@@ -3,7 +3,7 @@ import { signal } from './signal';
 
 export type Job = {
   id: string; kind: string; state: string; held: boolean; subject: string; subject_name: string | null; priority: number; attempt: number;
-  waits_for?: { device?: string; disk?: { free_bytes: number; floor_bytes: number } } | null;
+  waits_for?: { device?: string; device_name?: string; why?: string; disk?: { free_bytes: number; floor_bytes: number } } | null;
   progress?: Progress | null; result: Record<string, unknown> | null;
   error: { code: string; message: string; pointer?: string } | null;
   attempts?: { attempt: number; started_at: string; ended_at: string | null; reason: string | null }[];

@@ -55,17 +55,20 @@ export const progressOf = (job: Job): Progress | null => progress.value[job.id] 
 
 /** What keeps a job from going on. */
 export const waitsFor = ({ waits_for: w }: Job): string | undefined =>
-  w ? (w.disk ? `waits for room on the disk: ${short(w.disk.free_bytes, 'B')} free` : `waits for ${w.device}, which measures`) : undefined;
+  w ? (w.disk ? `waits for room on the disk: ${short(w.disk.free_bytes, 'B')} free` : `waits for ${w.device_name ?? w.device}, which ${w.why ? `is ${w.why === 'maintenance' ? 'in ' : ''}${w.why}` : 'measures'}`) : undefined;
+
+/** Seconds until the job is done; not known while it waits for a board that takes no work. */
+export const leftOf = (job: Job) => (job.waits_for?.why ? null : progressOf(job)?.eta_s);
 
 export function ProgressLine({ job }: { job: Job }) {
   useSignal(progress);
-  const p = progressOf(job), fraction = p?.fraction ?? (job.state === 'queued' ? 0 : undefined); // what is not known is not 0
+  const p = progressOf(job), left = leftOf(job), fraction = p?.fraction ?? (job.state === 'queued' ? 0 : undefined); // what is not known is not 0
   const words = [
     waitsFor(job) ?? p?.phase ?? job.state,
     p?.done != null && p.total ? `${short(p.done)} of ${short(p.total)} ${p.unit ?? ''}` : '',
     p?.images_per_s ? `${short(p.images_per_s)} images/s` : '',
     p?.loss != null ? `loss ${p.loss.toFixed(3)}` : '',
-    p?.eta_s != null ? `${duration(p.eta_s)} left` : '',
+    left != null ? `${duration(left)} left` : '',
   ].filter(Boolean);
   return (
     <div class="progress-line">

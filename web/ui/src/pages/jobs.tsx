@@ -4,7 +4,7 @@ import { get, post, type Job } from '../api';
 import { ago, duration, percent } from '../format';
 import { activeJobs, isActive, jobKinds, jobTopics, kindName, onJobsOrRemoved, subjectPage } from '../jobs';
 import { progress } from '../live';
-import { Act, Begin, Card, Choose, Empty, Failed, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
+import { Act, Begin, Card, Choose, Empty, Failed, leftOf, Page, progressOf, State, Table, Waiting, waitsFor } from '../parts';
 import { href, route } from '../router';
 import { useSignal } from '../signal';
 import { useList, useLoaded, useTick } from '../state';
@@ -57,7 +57,7 @@ export function Jobs() {
             <Table label="Jobs" rows={data.items} rowKey={(j) => j.id} link={(j) => ['jobs', j.id]} columns={[
               { title: 'Job', cell: (j) => <span title={j.id}>{kindName(j.kind)}</span> }, { title: 'State', cell: (j) => <State of={j.state} /> }, { title: 'Of', cell: (j) => <Subject job={j} /> },
               { title: 'Progress', number: true, cell: (j) => (j.state === 'done' ? '100 %' : percent(progressOf(j)?.fraction, 0)) }, { title: 'Phase', cell: (j) => <Standing job={j} place={queue.indexOf(j.id) + 1} /> },
-              { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(progressOf(j)?.eta_s) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
+              { title: 'Left', number: true, cell: (j) => (j.state === 'running' ? duration(leftOf(j)) : '–') }, { title: 'Attempt', number: true, cell: (j) => j.attempt }, { title: 'Created', cell: (j) => ago(j.created_at) }, { title: 'Do', cell: (j) => <Actions job={j} /> },
             ]} />
           )}
           {data.more && <p class="note">The newest {data.items.length} are shown. {n < most ? <button type="button" class="link" onClick={() => setN(Math.min(most, n * 2))}>Show older ones</button> : 'The command line lists them all.'}</p>}
