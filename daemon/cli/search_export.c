@@ -260,11 +260,11 @@ static void learn_names_of(cJSON *names, const cJSON *items) {
         cJSON_AddStringToObject(names, cli_text(item, "id"), cli_text(item, "name"));
 }
 
-/* Of the profiles that there are, and the search's models. */
+/* Of the profiles, those of removed boards too, and the search's models. */
 static int learn_names(struct cli *cli, const char *search, struct writer *writer,
                        struct err *err) {
     cJSON *profiles = NULL, *doc = NULL;
-    int rc = cli_list(cli, "/profiles", err, &profiles);
+    int rc = cli_list(cli, "/profiles?removed=true", err, &profiles);
     if (rc == 0)
         rc = cli_get(cli, err, &doc, "/searches/%s", cli_encode(search));
     if (rc == 0) {

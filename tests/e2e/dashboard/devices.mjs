@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { card, comes, faults, nameOf, open, openAnew, page, search, searched, shot, shots, stack, twoBoards } from './world.mjs';
+import { card, comes, faults, nameOf, open, openAnew, page, search, searched, settled, shot, shots, stack, twoBoards } from './world.mjs';
 
 test('the device page tells what a board has done, and takes it out of service and back', async () => {
   const board = (await stack.get('/devices')).items[0];
@@ -190,4 +190,41 @@ test('the page of a network has a bar for each board that is ticked, and a measu
   assert.deepEqual((await answer.json()).items.map((m) => m.id), [made.id], 'it is not repeated, as it says');
   assert.deepEqual((await measured()).map((m) => m.id), [made.id]);
   assert.deepEqual(await faults(), []);
+});
+
+test('a search says which board it waits for while that takes no work, and keeps its name once the board is removed', async () => {
+  const send = async (method, path, body) => assert.ok((await fetch(`${stack.url}/api/v1${path}`, { method, ...(body && { headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }) })).ok, `${method} ${path}`);
+  const { token } = await stack.post('/tokens', { kind: 'enrolment' });
+  stack.startSimulated(token, 'leaving-board');
+  const profile = await stack.waitFor('the board', async () => (await stack.get('/profiles')).items.find((p) => p.name.startsWith('leaving-board')), 60);
+  const { table } = await stack.post('/tables', { profile: profile.id, space: 'tiny', method: 'brief' });
+  await stack.waitFor('its table', async () => (await stack.get(`/tables/${table.id}`)).state === 'ready', 90);
+  await send('PATCH', `/devices/${profile.device}`, { state: 'paused' });
+  await open('');
+  const made = await stack.post('/searches', { name: 'left alone', supernet: 'bars', objectives: [{ metric: 'top1', direction: 'maximise' }, { metric: 'latency_us', profile: profile.id, direction: 'minimise' }], accuracy: 'evaluated', evaluations: 24, population: 8, measure_front: 4, calibration_nets: 4, method: 'brief' });
+  const running = card('Now').locator('.running', { hasText: 'left alone' });
+  await comes(running.getByText('waits for leaving-board, which is paused'));
+  assert.doesNotMatch(await running.innerText(), / left\b(?! alone)/, 'a time left');
+  await open('jobs');
+  const row = page.getByRole('row', { name: /left alone/ });
+  await comes(row.getByText('waits for leaving-board, which is paused'));
+  const at = (await page.getByRole('columnheader').allInnerTexts()).findIndex((title) => title.startsWith('Left'));
+  assert.equal(await row.evaluate((tr, at) => tr.cells[at].innerText, at), '–', 'a time left in the list');
+  await open(`searches/${made.search.id}`);
+  const waits = page.locator('.progress-line', { hasText: 'waits for leaving-board, which is paused' });
+  await comes(waits);
+  await send('PATCH', `/devices/${profile.device}`, { state: 'active' });
+  await waits.waitFor({ state: 'detached' });
+  await searched(made.search.id);
+  await send('DELETE', `/devices/${profile.device}`);
+  for (const path of [`searches/${made.search.id}`, `searches/new?from=${made.search.id}`, `searches/compare?of=${made.search.id},${search}`, `archs/tiny?arch=${encodeURIComponent((await stack.get(`/searches/${made.search.id}/front`)).items[0].arch)}&search=${made.search.id}`]) {
+    await openAnew(path);
+    await page.locator('main').getByText('leaving-board').first().waitFor({ state: 'attached' }); // or a choice that is not open
+    await settled();
+    assert.ok(!(await page.locator('main').evaluate((main) => main.textContent)).includes(profile.id), `${path} has the id of a profile`);
+  }
+  assert.deepEqual(await faults(), []);
+  await send('DELETE', `/searches/${made.search.id}`);
+  await send('DELETE', `/tables/${table.id}`);
+  await send('DELETE', `/profiles/${profile.id}`);
 });

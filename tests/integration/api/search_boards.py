@@ -279,6 +279,12 @@ def waits_in_vain():
     front = client.get("/searches/naps/front")["items"]
     key = f"latency_us:{board.profile_id}"
     check("measured" in {point["metrics"][key]["source"] for point in front}, "the board has measured after all", front)
+    board.rest()
+    client.expect(204, "DELETE", f"/devices/{board.device_id}")
+    name, = (row["name"] for row in client.items("/profiles?removed=true") if row["id"] == board.profile_id)
+    check(name.startswith("napping/"), "the name of a removed board's profile", name)
+    head = stack.cli("search", "export", "naps", "--names").splitlines()[0]
+    check(f"latency_us@{name}" in head and board.profile_id not in head, "what a file of candidates calls it", head)
     remove("naps")
 
 

@@ -72,7 +72,9 @@ export type CandidatePage = {
   columns: { id: number[]; arch_id: string[]; arch: string[]; strategy: string[]; generation: number[]; feasible: boolean[]; on_front: boolean[]; origin?: (string | null)[]; first_parent?: (string | null)[]; second_parent?: (string | null)[]; metrics: Record<string, MetricColumns> };
   total: number; cursor: string; next: string | null;
 };
-export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; cores: string; governor: string; offered: boolean; default: boolean; noise: number | null; noise_doubt: string | null; calibration: Calibration | null };
+export type Profile = { id: string; name: string; device: string; runtime: string; precision: string; threads: number; cores: string; governor: string; offered: boolean; default: boolean; removed: boolean; noise: number | null; noise_doubt: string | null; calibration: Calibration | null };
+/** Where all profiles are, those of removed boards too: what they have measured goes by their names still. */
+export const everyProfile = '/profiles?removed=true';
 export type Device = {
   id: string; name: string; state: string; health: string; online: boolean; last_seen_at: string | null; noise: number | null; noise_note: string | null; worker_version: string | null;
   fingerprint: Record<string, unknown> | null; profiles: Profile[]; lease: { id: string } | null; queue: number; local: boolean; waits_for: { job?: string; device?: string; seconds?: number } | null; created_at: string; note?: string | null;

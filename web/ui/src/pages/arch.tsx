@@ -1,7 +1,7 @@
 // One network of a space: drawn unit by unit with its costs on each board, predicted beside measured with the raw samples, accuracies, where it came from, downloads and what to do next.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { api, archPath, frontItems, get, list, post, type Arch, type Evaluation, type Export, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
+import { api, archPath, everyProfile, frontItems, get, list, post, type Arch, type Evaluation, type Export, type Measurement, type Model, type Pin, type Profile, type Samples as Sampled, type Space, type Supernet, type Table as LatencyTable } from '../api';
 import { mostCompared, picked } from '../comparison';
 import { ago, latency, percent, short } from '../format';
 import { Samples } from '../histogram';
@@ -14,15 +14,17 @@ import { go, href, route, setQuery } from '../router';
 import { useGet, useList, useLoaded } from '../state';
 import { isAlone, useWeights, type Weights } from '../weights';
 
-type Source = { id: string; name: string; board: boolean };
+/** past: nothing of it is left but what it has measured. */
+type Source = { id: string; name: string; board: boolean; past: boolean };
 
-/** What can tell latencies of this space: profiles with a table of it, then those without, then imported models. */
+/** What can tell latencies of this space: profiles with a table of it, then those without, then imported models; and profiles that could. */
 function useSources(space: string) {
   return useLoaded(async () => {
-    const [profiles, tables, models] = await Promise.all([list<Profile>('/profiles'), list<LatencyTable>('/tables'), list<Model>('/models?kind=latency')]);
-    const has = (p: Profile) => tables.some((t) => t.profile === p.id && t.space === space && t.measured > 0);
-    const ranked = profiles.filter((p) => p.offered || has(p)).sort((a, b) => Number(has(b)) - Number(has(a)) || Number(b.default) - Number(a.default));
-    return [...ranked.map((p) => ({ id: p.id, name: p.name, board: true, has: has(p) })), ...models.filter((m) => m.space === space && m.state === 'ready').map((m) => ({ id: m.id, name: m.name, board: false, has: true }))];
+    const [profiles, tables, models] = await Promise.all([list<Profile>(everyProfile), list<LatencyTable>('/tables'), list<Model>('/models?kind=latency')]);
+    const has = (p: Profile) => !p.removed && tables.some((t) => t.profile === p.id && t.space === space && t.measured > 0);
+    const ranked = profiles.map((p) => ({ ...p, has: has(p), past: !p.offered && !has(p) })).sort((a, b) => Number(b.has) - Number(a.has) || Number(b.default) - Number(a.default));
+    const boards = ranked.map(({ id, name, has, past }) => ({ id, name, board: !past, past, has }));
+    return [...boards.filter((b) => !b.past), ...models.filter((m) => m.space === space && m.state === 'ready').map((m) => ({ id: m.id, name: m.name, board: false, past: false, has: true })), ...boards.filter((b) => b.past)];
   }, `sources ${space}`, ['table', 'device']);
 }
 
@@ -33,12 +35,13 @@ function chosenOf(sources: (Source & { has?: boolean })[], named: string | null)
 }
 
 function Boards({ sources, chosen }: { sources: Source[]; chosen: Source[] }) {
-  if (sources.length === 0) return <span>No board yet: latencies come with <a href={href(['devices'], { add: '1' })}>a board</a> and its table.</span>;
+  const offered = sources.filter((s) => !s.past || chosen.includes(s));
+  if (offered.length === 0) return <span>No board yet: latencies come with <a href={href(['devices'], { add: '1' })}>a board</a> and its table.</span>;
   const toggle = (id: string, on: boolean) => setQuery({ boards: sources.filter((s) => (s.id === id ? on : chosen.includes(s))).map((s) => s.id).join(',') || 'none' });
   return (
     <>
       <span>Latency on</span>
-      {sources.map((s) => <Check key={s.id} on={chosen.includes(s)} set={(on) => toggle(s.id, on)}>{s.name}</Check>)}
+      {offered.map((s) => <Check key={s.id} on={chosen.includes(s)} set={(on) => toggle(s.id, on)}>{s.name}</Check>)}
     </>
   );
 }

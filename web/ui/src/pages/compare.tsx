@@ -1,7 +1,7 @@
 // Two to six searches side by side: their fronts in one chart, what they are and differ in, how their hypervolumes grew below one common point.
 import type { ComponentChildren } from 'preact';
 import { useMemo } from 'preact/hooks';
-import { api, ApiError, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
+import { api, ApiError, everyProfile, get, list, type CandidatePage, type Front, type Profile, type Search, type Supernet } from '../api';
 import { areaOf, bestIn, commonMetrics, differing, picked, settingsOf, wayOf, worstOf, type Compared } from '../comparison';
 import { named, type Body } from '../draft';
 import { keyOf } from '../front';
@@ -65,7 +65,7 @@ function Side({ all, rows, note }: { all: Column[]; rows: [string, ComponentChil
 export function Compare() {
   const { query } = route.value, ids = picked(query.get('of'));
   const loaded: Loaded<(Column | null)[]> = useLoaded(() => Promise.all(ids.map(read)), `compare ${ids}`, ['front', 'search'], aboutThese(() => loaded.data?.map((c) => c?.search ?? null) ?? [null]));
-  const names = useLoaded(async () => Object.fromEntries((await Promise.all([list<Profile>('/profiles'), list<Supernet>('/supernets'), list<Search>('/searches')])).flat().map((row) => [row.id, row.name])), 'names to compare by');
+  const names = useLoaded(async () => Object.fromEntries((await Promise.all([list<Profile>(everyProfile), list<Supernet>('/supernets'), list<Search>('/searches')])).flat().map((row) => [row.id, row.name])), 'names to compare by');
   const all = useMemo(() => (loaded.data ?? []).filter((c) => c !== null), [loaded.data]);
   const metrics = useMemo(() => commonMetrics(all), [all]);
   const shared = metrics.filter((m) => m.shared), usual = shared.length > 1 ? shared : metrics;

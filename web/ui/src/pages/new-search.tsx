@@ -2,7 +2,7 @@
 // as JSON and as a command. The daemon checks; each of its errors is shown at its field.
 import type { ComponentChildren } from 'preact';
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
-import { api, ApiError, post, type Checkpoint, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
+import { api, ApiError, everyProfile, post, type Checkpoint, type Evaluation, type Model, type Profile, type Search, type Space, type Strategy, type Supernet } from '../api';
 import { accuraciesOf, beyondCommand, bodyOf, commandOf, costsOf, draftOf, emptyDraft, judgedBy, keepersOf, limitedKeys, limitOf, named, paceOf, shareBelow, timesOf, unitOf, type Body, type Draft, type Quantile } from '../draft';
 import { duration, metricName, metricValue, percent, power, significant } from '../format';
 import { Begin, Card, Check, Code, Empty, Facts, Failed, For, Page, Select, type Option } from '../parts';
@@ -219,7 +219,7 @@ function Form() {
   const source = useGet<Body>(from && api`/searches/${from}/request`);
   const supernets = useList<Supernet>('/supernets', ['supernet']);
   const spaces = useList<Space>('/spaces', ['space']);
-  const profiles = useList<Profile>('/profiles', ['device']);
+  const profiles = useList<Profile>(everyProfile, ['device']);
   const models = useList<Model>('/models', ['model']);
   const strategies = useGet<{ items: Strategy[] }>('/strategies');
   const searches = useList<Search>('/searches', ['search']);

@@ -1,7 +1,7 @@
 // One search: the live scatter with the front, hypervolume beside it, the table below, the network of the chosen point at the side.
 import type { ComponentChildren } from 'preact';
 import { useMemo, useState } from 'preact/hooks';
-import { api, post, type Calibration, type Front, type Pin, type Profile, type Search } from '../api';
+import { api, everyProfile, post, type Calibration, type Front, type Pin, type Profile, type Search } from '../api';
 import { ArchView } from '../arch-view';
 import { BoardFronts } from '../board-fronts';
 import { useCandidates } from '../candidates';
@@ -126,7 +126,7 @@ export function SearchPage({ id }: { id: string }) {
   const front = useGet<Front>(`${path}/front`, ['front', 'generation', 'job'], (d) => concerns(d) || (d['kind'] === 'evaluate' && d['state'] === 'done'));
   const supernet = loaded.data?.supernet;
   const pins = useList<Pin>(supernet && api`/supernets/${supernet}/pins`, ['job'], (d) => d['kind'] === 'evaluate' && d['state'] === 'done');
-  const profileList = useList<Profile>('/profiles');
+  const profileList = useList<Profile>(everyProfile);
   const search = loaded.data;
   const job = useJob(search?.job);
   const { candidates, metrics, total, whole, version, error } = useCandidates(id, concerns);
