@@ -175,7 +175,17 @@ static int fill_words(cJSON *body, struct err *err) {
     return 0;
 }
 
+/* What is null is as if it were not there, but for the baseline, of which none is wanted. */
+static void drop_nulls(cJSON *body) {
+    for (cJSON *item = body->child, *next; item != NULL; item = next) {
+        next = item->next;
+        if (cJSON_IsNull(item) && strcmp(item->string, "baseline") != 0)
+            cJSON_Delete(cJSON_DetachItemViaPointer(body, item));
+    }
+}
+
 int search_defaults_fill(cJSON *body, struct err *err) {
+    drop_nulls(body);
     int r = fill_integers(body, err);
     if (r == 0)
         r = check_ends(body, err);

@@ -6,7 +6,8 @@
 
 #include "base/error.h"
 
-/* Numbers, strategy and its options, baseline, accuracy, method, choice of calibration networks.
+/* Numbers, strategy and its options, baseline, accuracy, method, choice of calibration networks;
+ * members that are null go, but for the baseline.
  * Reads nothing but the body. Errors: ESP_EINVAL with a pointer, ESP_ENOMEM. */
 int search_defaults_fill(cJSON *body, struct err *err);
 /* Of a body with a patience: whether its objectives have a hypervolume, by which patience goes.

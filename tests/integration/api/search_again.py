@@ -145,7 +145,7 @@ def tried():
     equal(([note for note in tried["notes"] if "limit" in note], tried["limits_share"]), ([], 1), "what is known beforehand of a search without limits")
     equal((filled["supernet"], filled["rounds"], filled["method"]), (bed.supernet(), 1, "full"), "ids in place of names, defaults filled in")
     problem(client.request("GET", "/searches/tried"), 404)
-    client.expect(200, "POST", "/searches?dry_run=true", {**body, "measurements": None})  # as if it were not there
+    equal(client.expect(200, "POST", "/searches?dry_run=true", {**body, "measurements": None, "patience": None}).doc["request"], filled, "what is null is as if it were not there")
     problem(client.request("POST", "/searches?dry_run=true", {**body, "population": 1}), 422, pointer="/population")
     problem(client.request("POST", "/searches?dry_run=true", body, {"Idempotency-Key": "try"}), 400)
     for wrong in ("dry_run=perhaps", "dry_run"):
