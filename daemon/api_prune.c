@@ -41,12 +41,13 @@ static int refuse_kind(const char *name, const char *pointer, struct err *err) {
 }
 
 static int read_kind(const cJSON *item, int number, struct request *request, struct err *err) {
-    const char *name = cJSON_IsString(item) ? item->valuestring : "";
-    const struct prune_kind *kind = prune_kind_find(name);
     char pointer[32];
     snprintf(pointer, sizeof(pointer), "/kinds/%d", number);
+    if (!cJSON_IsString(item))
+        return err_set(err, ESP_EINVAL, pointer, "a kind must be a text");
+    const struct prune_kind *kind = prune_kind_find(item->valuestring);
     if (kind == NULL)
-        return refuse_kind(name, pointer, err);
+        return refuse_kind(item->valuestring, pointer, err);
     request->wanted[kind - prune_kinds] = true;
     return 0;
 }

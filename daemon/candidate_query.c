@@ -36,18 +36,17 @@ static void advise(const char *const *names, const char *word, char *ret, size_t
 
 static int refuse_name(const struct reading *reading, const char *word) {
     char written[METRICS_MAX][METRIC_KEY_MAX], advice[448];
-    const char *names[METRICS_MAX + FIELDS + 1] = {NULL};
-    int n = 0;
+    const char *names[FIELDS + METRICS_MAX + 1] = {NULL};
+    int n = 0, k = 0;
     const cJSON *key;
+    for (; strcmp(reading->parameter, "where") == 0 && n < FIELDS; n++)
+        names[n] = fields[n]; /* first: a list of many boards' metrics is cut */
     cJSON_ArrayForEach(key, reading->metrics->known) {
-        if (n == METRICS_MAX)
+        if (k == METRICS_MAX)
             break;
-        write_key(key->valuestring, written[n]);
-        names[n] = written[n];
-        n++;
+        write_key(key->valuestring, written[k]);
+        names[n++] = written[k++];
     }
-    if (strcmp(reading->parameter, "where") == 0)
-        memcpy(names + n, fields, FIELDS * sizeof(*fields));
     advise(names, word, advice, sizeof(advice));
     return parameter_refuse(reading->err, ESP_EPARSE, reading->parameter,
                             ": the search has no metric \"%.60s\"; %s", word, advice);

@@ -437,10 +437,8 @@ cJSON *fleet_job_waits_for(const struct fleet *fleet, const char *job) {
     if (running == NULL || strcmp(running, job) != 0)
         return cJSON_CreateNull();
     const cJSON *board = awaited_board(&fleet->awaited, job);
-    if (board != NULL)
-        return cJSON_Duplicate(board, true);
     if (fleet->holder[0] == '\0' || !is_quiet(fleet))
-        return cJSON_CreateNull();
+        return board != NULL ? cJSON_Duplicate(board, true) : cJSON_CreateNull();
     cJSON *doc = cJSON_CreateObject();
     cJSON_AddStringToObject(doc, "device", fleet->holder);
     return doc;

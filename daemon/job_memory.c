@@ -27,6 +27,11 @@ void job_memory_add(const struct daemon *daemon, cJSON *job) {
     cJSON *waits = waits_for_room(daemon, job);
     if (waits == NULL)
         waits = fleet_job_waits_for(daemon->fleet, id);
+    const char *state = cJSON_GetStringValue(cJSON_GetObjectItem(job, "state"));
+    if (cJSON_HasObjectItem(waits, "why") && strcmp(state, "running") != 0) {
+        cJSON_Delete(waits); /* it does not go on to wait */
+        waits = cJSON_CreateNull();
+    }
     if (cJSON_HasObjectItem(waits, "why")) /* what was foreseen does not count down */
         cJSON_DeleteItemFromObject(cJSON_GetObjectItem(job, "progress"), "eta_s");
     cJSON_AddItemToObject(job, "waits_for", waits);

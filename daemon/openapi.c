@@ -83,9 +83,11 @@ static void add_path_parameters(cJSON *list, const cJSON *about, const char *pat
     }
 }
 
-/* Its answer, JSON, has an ETag. */
+/* Its answer has an ETag: JSON, or what says so. */
 static bool tagged(const struct api_route *route, const cJSON *about) {
     const cJSON *answer;
+    if (cJSON_IsTrue(cJSON_GetObjectItem(about, "etag")))
+        return true;
     cJSON_ArrayForEach(answer, cJSON_GetObjectItem(about, "answers")) {
         if (cJSON_IsString(answer) && strchr(answer->valuestring, '/') != NULL)
             return false; /* a file or a text is sent as it is */

@@ -64,8 +64,8 @@ static int tables(struct sql *sql, const char *device, struct err *err, cJSON **
     return sql_get_rows(
         sql, err, ret_rows,
         "SELECT t.id, p.name AS profile, t.space, t.method, count(e.signature) AS needed, "
-        "coalesce(sum(m.state = 'accepted'), 0) AS measured, coalesce(sum(m.state IN ('failed', "
-        "'canceled')), 0) AS failed FROM profiles p JOIN tables t ON t.profile_revision = "
+        "coalesce(sum(m.state = 'accepted'), 0) AS measured, coalesce(sum(m.state = 'failed'), 0) "
+        "AS failed FROM profiles p JOIN tables t ON t.profile_revision = "
         "p.revision LEFT JOIN table_entries e ON e.table_id = t.id LEFT JOIN measurements m ON "
         "m.id "
         "= e.measurement WHERE p.device = ?1 GROUP BY t.id ORDER BY t.id DESC LIMIT 100",

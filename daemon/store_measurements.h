@@ -86,7 +86,7 @@ int store_measure_requests_renew(struct store_tx *tx, const char *job, struct er
 /* How many of a job's requests are open. */
 int store_measure_requests_open(struct sql *sql, const char *job, struct err *err, int64_t *ret);
 /* The board that keeps the job waiting, where nothing that it has asked for is being measured or
- * can be now: {"device", "device_name", "why": "offline", else "paused", "maintenance" or
- * "quarantined"}; NULL: none does. Looks at all of its requests. */
+ * can be now: {"device", "device_name", "why": "offline", else "paused", "draining",
+ * "maintenance" or "quarantined"}; NULL: none does. Looks at all of its requests. */
 int store_measure_requests_keeper(struct sql *sql, const char *job, struct err *err,
                                   cJSON **ret_board);

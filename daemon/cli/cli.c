@@ -94,19 +94,32 @@ static int take_options(struct cli *cli, const struct option_row *rows, int argc
     return CLI_OK;
 }
 
-/* How the answer is printed: what the line says of it goes before the environment. Returns -1 where
- * the line says two things. */
+/* How the answer is printed, as the line says it. */
+struct ways {
+    bool json, jsonl, output, get;
+};
+
+static struct ways ways_by_hand(const struct cli *cli) {
+    return (struct ways){cli->json && cli->json_from == OPTION_BY_HAND,
+                         cli->jsonl && cli->jsonl_from == OPTION_BY_HAND,
+                         cli->output && cli->output_from == OPTION_BY_HAND,
+                         cli->get && cli->get_from == OPTION_BY_HAND};
+}
+
+bool cli_way_is_by_hand(const struct cli *cli) {
+    struct ways ways = ways_by_hand(cli);
+    return ways.json || ways.jsonl || ways.output || ways.get;
+}
+
+/* What the line says goes before the environment. Returns -1 where it says two things. */
 static int choose_way(struct cli *cli) {
-    bool json = cli->json && cli->json_from == OPTION_BY_HAND;
-    bool jsonl = cli->jsonl && cli->jsonl_from == OPTION_BY_HAND;
-    bool output = cli->output && cli->output_from == OPTION_BY_HAND;
-    bool get = cli->get && cli->get_from == OPTION_BY_HAND;
-    int n = json + jsonl + output + get;
+    struct ways ways = ways_by_hand(cli);
+    int n = ways.json + ways.jsonl + ways.output + ways.get;
     if (n == 1) {
-        cli->json = json;
-        cli->jsonl = jsonl;
-        cli->output = output ? cli->output : NULL;
-        cli->get = get ? cli->get : NULL;
+        cli->json = ways.json;
+        cli->jsonl = ways.jsonl;
+        cli->output = ways.output ? cli->output : NULL;
+        cli->get = ways.get ? cli->get : NULL;
     }
     return n > 1 ? -1 : 0;
 }

@@ -178,6 +178,8 @@ bool cli_print_plain(struct cli *cli, const cJSON *doc);
 
 /* Whether the answer is for a program: --json, --jsonl, -o, --get. */
 bool cli_is_plain(const struct cli *cli);
+/* Whether the line says so, and not the environment. */
+bool cli_way_is_by_hand(const struct cli *cli);
 /* Whether somebody is at a terminal who can be asked. */
 bool cli_can_ask(void);
 /* Asks that somebody whether what the question names is to be removed. -1: yes, go on; else it is

@@ -452,7 +452,7 @@ static int front_run(struct cli *cli, int argc, char **argv) {
 
     if (code >= 0)
         return code;
-    if (archs && cli_is_plain(cli))
+    if (archs && cli_is_plain(cli) && cli_way_is_by_hand(cli))
         return cli_usage("--archs prints the networks' texts: not with --json, --jsonl, --get or "
                          "--output name");
     snprintf(path, sizeof(path), "/searches/%.200s/front", cli_encode(argv[first]));

@@ -209,6 +209,7 @@ def best_and_archs():
         check(printed("--best", "-o", "name") in printed("-o", "name").splitlines(keepends=True), "as the list prints it")
         equal([printed("--best", "--get", path) for path in ("arch", "metrics.top1.value")], ["best\n", "0.7\n"], "members")
         equal(printed("--archs"), "low\nbest\nbeyond\n", "texts")
+        equal(subprocess.run([str(CLI), "search", "front", "s", "--archs", "--url", daemon.url], env={**os.environ, "ESPALIER_OUTPUT": "name", "ESPALIER_JSON": "true"}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20).stdout, "low\nbest\nbeyond\n", "texts, whatever an environment says")
         equal([printed("--archs", "--best"), printed("--best", "--archs")], ["best\n", "best\n"], "the best one's text")
         done = daemon.run("search", "front", "t", "--best", "--archs")
         check(done.returncode == 3 and not done.stdout and "no point meets the constraints" in done.stderr, "without a best one", done)

@@ -103,6 +103,8 @@ def canceled():
     equal(kept, done, "entries kept")
     row, progress = stack.client.get(f"/tables/{table}"), stack.job(job)["progress"]
     equal((row["failed"], row["state"], progress["done"], progress["total"], round(progress["fraction"], 9)), (0, "incomplete", done, made["table"]["needed"], round(done / made["table"]["needed"], 9)), "what nobody measured is neither measured nor failed")
+    device = stack.client.get(f"/profiles/{board.profile_id}")["device"]
+    equal(next((each["measured"], each["failed"]) for each in stack.client.get(f"/devices/{device}/history")["tables"] if each["id"] == table), (done, 0), "nor by its board's history")
     entries = "FROM table_entries e JOIN measurements m ON m.id = e.measurement WHERE e.table_id = ?"
     rest = [signature for (signature,) in rows(stack, f"SELECT e.signature {entries} AND m.state = 'canceled' ORDER BY m.id", table)]
     equal(board.lease(), None, "a canceled table leaves no work")

@@ -24,7 +24,7 @@ export const naming = (metricTitle: (key: string) => string, isMetric: (key: str
   unit: (key) => (isMetric(key) ? unitOf(key, most(key)) : [1, '']),
 });
 
-/** A bound as the axes have it: in the unit of the largest value. */
+/** A bound in the unit of the largest value, which an axis has that shows them all. */
 function Bound({ factor, title, at, range, set }: { factor: number; title: string; at: keyof Range; range: Range; set: (r: Range) => void }) {
   const v = range[at];
   return (

@@ -249,15 +249,15 @@ function Form() {
   /** What the draft has of a kind that the form does not offer by itself, once it is known what it offers. */
   const further = (all: string[], shown: string[]) => (read ? [...new Set(all)].filter((k) => !shown.includes(k)) : []);
   const byLoss = typed.accuracy === 'evaluated' && judges.includes('loss');
-  const [named, setNamed] = useState(false); // by a person: a name that is cleared stays empty then
+  const [cleared, setCleared] = useState(false); // by a person: no other name takes its place, until the page is loaded anew
   const [when] = useState(() => new Date().toISOString().slice(0, 16).replace('T', ' '));
-  const draft: Draft = { ...typed, name: named ? typed.name : typed.name || `search ${when}`, supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
+  const draft: Draft = { ...typed, name: typed.name || (cleared ? '' : `search ${when}`), supernet: net?.id ?? '', space: free ? spaceName ?? '' : '', predictor: model?.id ?? '', objectives,
     limits: Object.fromEntries(Object.entries(typed.limits).filter(([k]) => k !== 'loss' || typed.accuracy === 'evaluated')), others: Object.fromEntries(Object.entries(typed.others).filter(([k, v]) => k !== 'dataset' || (net && v !== net.dataset))) };
   const set = (part: Partial<Draft>) => {
     const next = { ...typed, ...(read && { objectives }), ...part }; // what is typed early leaves the board to be chosen
     setTyped(next);
     setTouched(true);
-    if (part.name !== undefined) setNamed(true);
+    if (part.name !== undefined) setCleared(part.name === '');
     setProblems([]);
     sessionStorage.setItem(stored + from, JSON.stringify(next));
     if (route.value.query.get('supernet')) setQuery({ supernet: '', checkpoint: '' }); // a reload goes by what was typed
