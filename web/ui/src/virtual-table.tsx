@@ -12,6 +12,11 @@ type Props<T> = { label: string; rows: T[]; columns: Col<T>[]; rowKey: (row: T) 
 const rowHeight = 32, shown = 12, spare = 8;
 const steps: Record<string, number> = { ArrowDown: 1, ArrowUp: -1, PageDown: shown - 2, PageUp: 2 - shown, Home: -Infinity, End: Infinity };
 
+/** Apart from the table: what is kept until the next goal would keep all rows that were drawn with it. */
+const focusOn = (wrap: { current: HTMLElement | null }, { row, what }: { row: number; what: string }) => () => {
+  if (what) wrap.current!.querySelector<HTMLElement>(`[aria-rowindex="${row + 2}"] ${what}`)?.focus();
+};
+
 export function VirtualTable<T>(props: Props<T>) {
   const [top, setTop] = useState(0);
   const [goal, setGoal] = useState({ row: 0, what: '' }), wrap = useRef<HTMLDivElement>(null);
@@ -39,7 +44,7 @@ export function VirtualTable<T>(props: Props<T>) {
     }
     setGoal({ row, what: from.localName });
   };
-  useLayoutEffect(() => { if (goal.what) wrap.current!.querySelector<HTMLElement>(`[aria-rowindex="${goal.row + 2}"] ${goal.what}`)?.focus(); }, [goal]);
+  useLayoutEffect(focusOn(wrap, goal), [goal]);
   return (
     <div class="table-wrap virtual" tabIndex={0} role="region" aria-label={props.label} ref={wrap} onScroll={(e) => setTop(scrolled(e.currentTarget))} onKeyDown={walk}>
       <table aria-rowcount={rows.length + 1}>

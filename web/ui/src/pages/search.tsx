@@ -118,6 +118,12 @@ function PinButton({ weights, arch, pin, changed }: { weights: Weights; arch: st
 const pick = (key: string) => setQuery({ arch: key });
 const change = (key: string, range: Range | null) => setQuery({ f: printRanges(withRange(parseRanges(route.value.query.get('f')), key, range)) });
 
+/** The largest of a metric, worked out when it is asked for. */
+const largestIn = (entries: Entry[]) => {
+  const found: Record<string, number> = {};
+  return (key: string) => (found[key] ??= entries.reduce((most, { numbers }) => Math.max(most, Math.abs(numbers[key] ?? 0)), 0));
+};
+
 export function SearchPage({ id }: { id: string }) {
   const path = api`/searches/${id}`;
   const [asks, setAsks] = useState<'extend' | 'report' | ''>('');
@@ -174,10 +180,7 @@ export function SearchPage({ id }: { id: string }) {
   const shownNote = replayed ? `${shown.length} were the front among what is within every range, by the values they have now` : shown.length < items.length ? `${shown.length} of ${items.length} within every range` : '';
   const inside = useMemo(() => entries.filter((e) => e.inside), [entries]);
   const answering = useMemo(() => { const list = Object.entries(ranges); return filter === '' ? [] : numbered.filter((e) => e.feasible && within(e.numbers, list)); }, [numbered, ranges]);
-  const largestOf = useMemo(() => {
-    const found: Record<string, number> = {};
-    return (key: string) => (found[key] ??= numbered.reduce((most, { numbers }) => Math.max(most, Math.abs(numbers[key] ?? 0)), 0));
-  }, [numbered]);
+  const largestOf = useMemo(() => largestIn(numbered), [numbered]);
   const lastGeneration = useMemo(() => numbered.reduce((a, e) => Math.max(a, e.generation), 0), [numbered]);
   const genes = useMemo(() => Object.keys(genesOf(numbered[0]?.arch ?? '')).filter((g) => numbered.some((e) => e.numbers[g] !== numbered[0]?.numbers[g])), [numbered]);
   const hueKey = query.get('by') ?? '';
