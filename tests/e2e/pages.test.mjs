@@ -155,7 +155,7 @@ test('jobs are narrowed by state and kind, tell their place in the queue, and ar
   const all = (await stack.get('/jobs')).items.length;
   assert.equal(await page.locator('tbody tr').count(), all);
   await page.getByLabel('State').selectOption('failed');
-  await page.waitForFunction((n) => document.querySelectorAll('tbody tr').length < n, all);
+  await page.waitForFunction((n) => { const rows = document.querySelectorAll('tbody tr').length; return rows > 0 && rows < n; }, all); // none are there while it reads
   assert.equal(await page.locator('tbody tr').count(), 1);
   await page.reload();
   await row(wrong.job.id).getByRole('button', { name: 'Try again' }).click();
