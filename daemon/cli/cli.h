@@ -54,31 +54,14 @@ extern const struct cli_command *const cli_commands[]; /* ends with NULL */
  * daemon is asked CLI_HELP_ROW. CLI_LOCAL_ROWS are the last of the table of a command that asks no
  * daemon. */
 #define CLI_LOCAL_ROWS(cli)                                                                        \
-    CLI_JSON_ROWS(cli), {"output",                                                                 \
-                         'o',                                                                      \
-                         OPTION_TEXT,                                                              \
-                         NULL,                                                                     \
-                         0,                                                                        \
-                         16,                                                                       \
-                         "",                                                                       \
-                         "\"name\": print ids only",                                               \
-                         &(cli)->output,                                                           \
-                         &(cli)->output_from},                                                     \
+    CLI_JSON_ROWS(cli), CLI_OUTPUT_ROW(cli, 16, "\"name\": print ids only", output),               \
         CLI_MEMBER_ROWS(cli)
 /* The same of a command whose answer has nothing to name: it refuses --output. */
 #define CLI_NAMELESS_ROWS(cli)                                                                     \
-    CLI_JSON_ROWS(cli),                                                                            \
-        {"output",                                                                                 \
-         'o',                                                                                      \
-         OPTION_TEXT,                                                                              \
-         NULL,                                                                                     \
-         0,                                                                                        \
-         0,                                                                                        \
-         "",                                                                                       \
-         "refused: there are no names",                                                            \
-         &(cli)->nameless,                                                                         \
-         &(cli)->output_from},                                                                     \
+    CLI_JSON_ROWS(cli), CLI_OUTPUT_ROW(cli, 0, "refused: there are no names", nameless),           \
         CLI_MEMBER_ROWS(cli)
+#define CLI_OUTPUT_ROW(cli, most, help, member)                                                    \
+    { "output", 'o', OPTION_TEXT, NULL, 0, most, "", help, &(cli)->member, &(cli)->output_from }
 #define CLI_MEMBER_ROWS(cli)                                                                       \
     {"get",       'g',                                                                             \
      OPTION_TEXT, NULL,                                                                            \
